@@ -1,0 +1,92 @@
+"""Three nodes and the gateway as processes beside the servers."""
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from devtools.paths import ROOT
+from devtools.ports import LOOPBACK, Ports
+from devtools.probes import http
+from devtools.processes import Child
+from devtools.waiting import Progress, every, silent
+
+PUBLISH_LIMIT = 90.0
+READY_LIMIT = 90.0
+# Longer than a node's own drain.
+STOP_LIMIT = 40.0
+
+CONFIG_FOLDER = "nacos-config"
+
+
+class Cluster:
+    """The programs of one cluster; `servers_env` says where they find the servers."""
+
+    def __init__(self, state_dir: Path, ports: Ports, servers_env: Mapping[str, str]) -> None:
+        self._state_dir = state_dir
+        self._ports = ports
+        self._env = {
+            **os.environ,
+            **servers_env,
+            "SERVER_ADDRESS": LOOPBACK,
+            "SPRING_CLOUD_NACOS_DISCOVERY_IP": LOOPBACK,
+            # Or a crash's last lines would be lost with the buffer.
+            "PYTHONUNBUFFERED": "1",
+        }
+        self.nodes = [self._child(f"node-{number}") for number, _ in enumerate(ports.nodes, 1)]
+        self.gateway = self._child("gateway")
+
+    @property
+    def children(self) -> list[Child]:
+        """The nodes and the gateway."""
+        return [*self.nodes, self.gateway]
+
+    def start(self, progress: Progress = silent) -> None:
+        """Publish the configs, start everything, and return when the gateway sees all nodes.
+
+        Raises StartError with the log of the program that failed.
+        """
+        self._publish(progress)
+        for child, port in zip(self.nodes, self._ports.nodes, strict=True):
+            self._spawn(child, "service", port)
+        self._spawn(self.gateway, "gateway_lb", self._ports.gateway)
+        for child, port in zip(
+            self.children, [*self._ports.nodes, self._ports.gateway], strict=True
+        ):
+            took = self._wait(child, port, progress)
+            progress(f"{child.name} is ready on {LOOPBACK}:{port} ({took:.1f} s)")
+        self._wait_until_listed(progress)
+
+    def _child(self, name: str) -> Child:
+        return Child(name, self._state_dir, stop_limit=STOP_LIMIT)
+
+    def _spawn(self, child: Child, package: str, port: int) -> None:
+        env = self._env | {"SERVER_PORT": str(port)}
+        child.spawn([sys.executable, "-m", package], env=env, cwd=ROOT)
+
+    def _publish(self, progress: Progress) -> None:
+        publishing = self._child("publish")
+        argv = [sys.executable, "-m", "nacos_boot", "publish", CONFIG_FOLDER]
+        publishing.spawn(argv, env=self._env, cwd=ROOT)
+        publishing.wait_end(PUBLISH_LIMIT)
+        progress(f"{CONFIG_FOLDER}/ is in Nacos")
+
+    def _wait(self, child: Child, port: int, progress: Progress) -> float:
+        url = f"http://{LOOPBACK}:{port}/actuator/health/readiness"
+        still = every(10, lambda waited: progress(f"  {child.name} is starting, {waited:.0f} s"))
+        return child.wait_ready(lambda: http(url).ok, READY_LIMIT, each=still)
+
+    def _wait_until_listed(self, progress: Progress) -> None:
+        url = f"http://{LOOPBACK}:{self._ports.gateway}/api/nodes"
+        wanted = len(self.nodes)
+        took = self.gateway.wait_ready(
+            lambda: nodes_listed(http(url).json()) >= wanted, READY_LIMIT
+        )
+        progress(f"the gateway lists {wanted} nodes ({took:.1f} s)")
+
+
+def nodes_listed(answer: object) -> int:
+    """Count the nodes in an answer of `/api/nodes`: a list, or an object with one in `nodes`."""
+    if isinstance(answer, dict):
+        answer = answer.get("nodes")
+    return len(answer) if isinstance(answer, list) else 0

@@ -1,0 +1,101 @@
+"""A connection to a node, until the node has answered the handshake."""
+
+import asyncio
+import socket
+import sys
+
+from gateway_lb.answer import Answer, answer_body, parse_answer
+from nacos_boot.instance import Instance
+
+# A node whose machine vanished never says so. Idle connections are probed after 30 s, and given up
+# 30 s later, or 60 s after the first bytes that were not acknowledged.
+_KEEPALIVE = (
+    (
+        (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+        (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30),
+        (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10),
+        (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+        (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 60_000),
+    )
+    if sys.platform == "linux"
+    else ()
+)
+
+
+class NodeClosedError(ConnectionError):
+    """The node ended the connection before it had answered."""
+
+    def __init__(self) -> None:
+        super().__init__("closed the connection without an answer")
+
+
+class NodeSide(asyncio.Protocol):
+    """Collects what a node sends; a reader waits for the head, or the whole, of its answer."""
+
+    __slots__ = ("_waiter", "ended", "lost", "received", "transport")
+
+    def __init__(self) -> None:
+        self.transport: asyncio.Transport
+        self.received = bytearray()
+        self.ended = False
+        self.lost = False
+        self._waiter: asyncio.Future[None] | None = None
+
+    @classmethod
+    async def connect(cls, instance: Instance) -> "NodeSide":
+        """Open a connection to an instance. Raises OSError."""
+        loop = asyncio.get_running_loop()
+        transport, node = await loop.create_connection(cls, instance.ip, instance.port)
+        _keep_alive(transport)
+        return node
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - TCP has no other
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Keep what comes, and wake the reader."""
+        self.received += data
+        self._wake()
+
+    def eof_received(self) -> bool:
+        """Note the end; what is already here may yet be passed on."""
+        self.ended = True
+        self._wake()
+        return self.transport.can_write_eof()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        """Note the end of both directions."""
+        self.ended = self.lost = True
+        self._wake()
+
+    async def answer(self) -> Answer:
+        """Wait for the head of the answer. Raises NodeClosedError, BadAnswerError."""
+        while (answer := parse_answer(self.received)) is None:
+            await self._more()
+        return answer
+
+    async def body(self, answer: Answer) -> bytes:
+        """Wait for the whole body of an answer. Raises NodeClosedError, BadAnswerError."""
+        while (body := answer_body(answer, self.received, ended=self.ended)) is None:
+            await self._more()
+        return body
+
+    async def _more(self) -> None:
+        if self.ended:
+            raise NodeClosedError
+        self._waiter = asyncio.get_running_loop().create_future()
+        await self._waiter
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+def _keep_alive(transport: asyncio.Transport) -> None:
+    # On uvloop each call on the transport's own socket object would duplicate the descriptor.
+    own = transport.get_extra_info("socket")
+    with socket.fromfd(own.fileno(), own.family, own.type) as duplicate:
+        for level, option, value in _KEEPALIVE:
+            duplicate.setsockopt(level, option, value)

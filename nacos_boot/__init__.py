@@ -1,0 +1,1 @@
+"""What a Quart service gets from Nacos: live configuration, registration, discovery, actuator."""

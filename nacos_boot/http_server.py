@@ -1,0 +1,84 @@
+"""The ASGI server, opened and closed as two steps of a program's own order."""
+
+import asyncio
+import contextlib
+import errno
+import socket
+from datetime import timedelta
+from typing import Any
+
+import uvicorn
+
+from nacos_boot.http_protocol import HttpProtocol
+from nacos_boot.startup import StartError
+
+
+class HttpServer:
+    """uvicorn on one port, without its own handling of signals.
+
+    `upgrade_class` takes over the connections that leave HTTP by `Upgrade` (uvicorn's `ws=`).
+    """
+
+    def __init__(
+        self, app: Any, *, address: str, port: int, upgrade_class: type[asyncio.Protocol] | None
+    ) -> None:
+        self._address = address
+        self._port = port
+        config = uvicorn.Config(
+            app,
+            http=HttpProtocol,
+            ws=upgrade_class or "none",
+            lifespan="on",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            backlog=4096,
+            timeout_graceful_shutdown=5,
+        )
+        self._server = uvicorn.Server(config)
+        self._socket: socket.socket | None = None
+        self._ticking: asyncio.Task[None] | None = None
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on; only after `open`."""
+        return int(self._socket.getsockname()[1]) if self._socket else self._port
+
+    async def open(self) -> None:
+        """Listen and serve. Raises StartError where the port cannot be had."""
+        self._socket = self._bind()
+        config = self._server.config
+        config.load()
+        self._server.lifespan = config.lifespan_class(config)
+        await self._server.startup(sockets=[self._socket])
+        self._ticking = asyncio.create_task(self._server.main_loop(), name="http-server")
+
+    async def close(self, grace: timedelta) -> None:
+        """Stop listening, let running requests end within `grace`, close every connection."""
+        if self._ticking is None or self._socket is None:
+            return
+        self._server.config.timeout_graceful_shutdown = max(1, round(grace.total_seconds()))
+        self._server.should_exit = True
+        await self._ticking
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._server.shutdown(sockets=[self._socket])
+
+    def _bind(self) -> socket.socket:
+        family = socket.AF_INET6 if ":" in self._address else socket.AF_INET
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setblocking(False)
+        try:
+            listener.bind((self._address, self._port))
+        except (OSError, OverflowError) as error:
+            listener.close()
+            where = f"port {self._port} on {self._address or 'all addresses'}"
+            if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+                raise StartError(
+                    f"{where} is in use: stop what holds it, or set server.port", final=True
+                ) from error
+            raise StartError(
+                f"{where} cannot be listened on ({error}): check server.address and server.port",
+                final=True,
+            ) from error
+        return listener

@@ -1,0 +1,108 @@
+"""Bind a merged tree to typed settings: all of it, or one error that says all that is wrong."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel, SecretStr, ValidationError
+
+from nacos_boot.placeholders import PlaceholderError, resolve
+from nacos_boot.relaxed import canonical, from_environment
+from nacos_boot.sources import MergedTree, PropertySource, leaves, merge
+
+_SECRET = re.compile(r"password|passwd|secret|token|credential|(^|[.-])keys?($|[.\[-])", re.I)
+MASK = "******"
+
+T = TypeVar("T", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with the settings: where it stands, what it is, what was expected."""
+
+    source: str
+    key: str
+    value: str
+    expected: str
+
+    def __str__(self) -> str:
+        return f"{self.source}: {self.key} = {self.value}: {self.expected}"
+
+
+class SettingsError(ValueError):
+    """The settings cannot be used. `problems` holds every fault that was found."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("; ".join(str(problem) for problem in problems))
+        self.problems = tuple(problems)
+
+
+@dataclass(frozen=True, slots=True)
+class Bound(Generic[T]):
+    """Settings that passed every check, with the tree they were made of."""
+
+    settings: T
+    merged: MergedTree
+
+
+def bind(
+    model: type[T],
+    sources: Sequence[PropertySource],
+    environ: Mapping[str, str],
+    overrides: Sequence[PropertySource] = (),
+) -> Bound[T]:
+    """Merge sources (lowest precedence first), add the environment and overrides, and validate.
+
+    Raises SettingsError with every problem found.
+    """
+    spelled = [PropertySource(source.name, canonical(source.tree, model)) for source in sources]
+    known = merge(spelled).tree
+    environment = from_environment(environ, model, known)
+    above = [PropertySource(source.name, canonical(source.tree, model)) for source in overrides]
+    merged = merge([*spelled, environment, *above])
+    try:
+        tree = resolve(merged.tree, environ)
+    except PlaceholderError as error:
+        value = dict((".".join(path), leaf) for path, leaf in leaves(merged.tree)).get(error.key)
+        problem = Problem(
+            merged.origin_of(error.key), error.key, display(error.key, value), _rest(error)
+        )
+        raise SettingsError([problem]) from error
+    try:
+        settings = model.model_validate(tree)
+    except ValidationError as error:
+        raise SettingsError([_problem(item, merged) for item in error.errors()]) from error
+    return Bound(settings, MergedTree(tree, merged.origins))
+
+
+def display(key: str, value: Any) -> str:
+    """Write a value for a log or an error, masked where its key says that it is a secret."""
+    if value is None:
+        return "(empty)"
+    if _SECRET.search(key) or isinstance(value, SecretStr):
+        return MASK
+    text = str(value)
+    return f"'{text[:200]}…'" if len(text) > 200 else f"'{text}'"  # noqa: PLR2004 - a log line's worth
+
+
+def _rest(error: PlaceholderError) -> str:
+    return str(error).removeprefix(f"{error.key}: ")
+
+
+def _problem(item: Any, merged: MergedTree) -> Problem:
+    key = ""
+    for part in item["loc"]:
+        key += f"[{part}]" if isinstance(part, int) else f".{part}" if key else str(part)
+    dotted = key.split("[", 1)[0]
+    messages = {
+        "extra_forbidden": "this key is not known here; expected one of the documented keys",
+        "missing": "this key is required",
+    }
+    expected = messages.get(item["type"]) or item["msg"].removeprefix("Value error, ")
+    return Problem(merged.origin_of(dotted), key, display(key, _brief(item["input"])), expected)
+
+
+def _brief(value: Any) -> Any:
+    # A rule between two keys reports its whole section; the message names the keys themselves.
+    return "…" if isinstance(value, Mapping) else value

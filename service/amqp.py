@@ -1,0 +1,97 @@
+"""Names and declarations in RabbitMQ, and what its faults mean. With `broker`, the only importers
+of the AMQP client.
+"""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Any, TypeVar
+
+import aio_pika
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange, AbstractQueue
+from aio_pika.exceptions import (
+    AMQPError,
+    AuthenticationError,
+    ChannelPreconditionFailed,
+    ProbableAuthenticationError,
+)
+
+from nacos_boot.startup import StartError
+from service.settings import RabbitSection
+
+T = TypeVar("T")
+
+FANOUT = "web_socket_exchange"
+DIRECT = "web_socket_exchange.direct"
+DEAD = "web_socket_exchange.dead"
+
+MAX_DEAD = 10_000
+HEARTBEAT = 10
+
+AMQP_FAULTS = (AMQPError, OSError, TimeoutError, asyncio.InvalidStateError, RuntimeError)
+"""What a call of the client raises when the broker or the way to it is at fault."""
+
+
+async def open_connection(settings: RabbitSection, name: str, limit: float) -> AbstractConnection:
+    """Connect within `limit` seconds. Raises StartError, final for a refused account."""
+    where = f"{settings.host}:{settings.port}"
+    try:
+        async with asyncio.timeout(limit):
+            return await aio_pika.connect(
+                host=settings.host,
+                port=settings.port,
+                login=settings.username,
+                password=settings.password.get_secret_value(),
+                virtualhost=settings.virtual_host,
+                client_properties={"connection_name": name},
+                heartbeat=HEARTBEAT,
+            )
+    except (AuthenticationError, ProbableAuthenticationError) as error:
+        raise StartError(
+            f"RabbitMQ at {where} refuses the user '{settings.username}': check"
+            " spring.rabbitmq.username and spring.rabbitmq.password",
+            final=True,
+        ) from error
+    except AMQP_FAULTS as error:
+        reason = str(error) or "no answer in time"
+        raise StartError(
+            f"RabbitMQ at {where} cannot be used ({reason}):"
+            " check spring.rabbitmq.host, port and virtual-host"
+        ) from error
+
+
+async def declare_exchanges(
+    channel: AbstractChannel,
+) -> tuple[AbstractExchange, AbstractExchange, AbstractExchange]:
+    """Declare the fanout, the direct and the dead exchange, and the dead queue.
+
+    The fanout one has no arguments: Java nodes declare it so, too.
+    """
+    try:
+        fanout = await channel.declare_exchange(FANOUT, aio_pika.ExchangeType.FANOUT, durable=True)
+        direct = await channel.declare_exchange(DIRECT, aio_pika.ExchangeType.DIRECT, durable=True)
+        dead = await channel.declare_exchange(DEAD, aio_pika.ExchangeType.FANOUT, durable=True)
+        queue = await channel.declare_queue(
+            DEAD, durable=True, arguments={"x-max-length": MAX_DEAD, "x-overflow": "drop-head"}
+        )
+        await queue.bind(dead)
+    except ChannelPreconditionFailed as error:
+        raise StartError(
+            f"RabbitMQ holds an exchange or queue that was declared otherwise ({error}):"
+            " delete it, or use another spring.rabbitmq.virtual-host",
+            final=True,
+        ) from error
+    return fanout, direct, dead
+
+
+async def declare_node_queue(channel: AbstractChannel, name: str) -> AbstractQueue:
+    """Declare a node's queue: durable, auto-delete, not exclusive, as the Java original does."""
+    return await channel.declare_queue(name, durable=True, auto_delete=True, exclusive=False)
+
+
+async def quietly(call: Awaitable[Any], limit: float) -> None:
+    """Await a call whose failure no longer matters, for `limit` seconds at most."""
+    try:
+        async with asyncio.timeout(limit):
+            await call
+    except AMQP_FAULTS:
+        return

@@ -1,0 +1,105 @@
+"""One connection to RabbitMQ that is opened again whenever it breaks."""
+
+import asyncio
+import contextlib
+import logging
+from abc import ABC, abstractmethod
+
+from aio_pika.abc import AbstractChannel, AbstractConnection
+
+from nacos_boot.startup import StartError
+from service.amqp import AMQP_FAULTS, open_connection, quietly
+from service.settings import RabbitSection
+
+log = logging.getLogger(__name__)
+
+CALL_LIMIT = 5.0
+"""Seconds that one call to the broker may take."""
+
+_PAUSES = (0.1, 0.2, 0.5, 1.0, 2.0)
+
+
+class AmqpLink(ABC):
+    """A connection with one channel. `up` says whether it works."""
+
+    def __init__(self, settings: RabbitSection, name: str) -> None:
+        self._settings = settings
+        self._name = name
+        self._connection: AbstractConnection | None = None
+        self._broken = asyncio.Event()
+        self._closing = False
+        self.up = False
+
+    @property
+    def address(self) -> str:
+        """Host and port, for messages."""
+        return f"{self._settings.host}:{self._settings.port}"
+
+    async def open(self) -> None:
+        """Connect and set up. Raises StartError."""
+        self._broken.clear()
+        self._connection = await open_connection(self._settings, self._name, CALL_LIMIT)
+        try:
+            async with asyncio.timeout(CALL_LIMIT):
+                channel = await self._connection.channel(on_return_raises=True)
+                channel.close_callbacks.add(self._on_close)
+                await self._set_up(channel)
+        except AMQP_FAULTS as error:
+            await self._drop()
+            raise StartError(
+                f"RabbitMQ at {self.address} broke off while {self._name} was set up:"
+                f" {str(error) or 'no answer in time'}"
+            ) from error
+        except StartError:
+            await self._drop()
+            raise
+        self.up = True
+        self._changed()
+
+    async def run(self) -> None:
+        """Open it again whenever it breaks; runs until cancelled."""
+        while True:
+            await self._broken.wait()
+            self.up = False
+            self._changed()
+            if self._closing:
+                return
+            log.warning("the connection to RabbitMQ at %s is lost (%s)", self.address, self._name)
+            await self._drop()
+            await self._reopen()
+            log.info("connected to RabbitMQ at %s again (%s)", self.address, self._name)
+
+    async def close(self) -> None:
+        """Close for good. Never raises."""
+        self._closing = True
+        self.up = False
+        self._changed()
+        await self._drop()
+
+    async def _reopen(self) -> None:
+        for attempt in range(1_000_000):
+            try:
+                await self.open()
+            except StartError as error:
+                level = logging.WARNING if attempt == 0 else logging.DEBUG
+                log.log(level, "%s; trying again", error)
+            else:
+                return
+            await asyncio.sleep(_PAUSES[min(attempt, len(_PAUSES) - 1)])
+
+    async def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(asyncio.CancelledError):
+                await quietly(connection.close(), CALL_LIMIT)
+
+    def _on_close(self, *_: object) -> None:
+        self.up = False
+        self._broken.set()
+
+    @abstractmethod
+    async def _set_up(self, channel: AbstractChannel) -> None:
+        """Declare and start what the channel is for. May raise AMQP faults and StartError."""
+
+    def _changed(self) -> None:
+        """Note that `up` may have changed."""

@@ -1,0 +1,89 @@
+"""Publish with confirms, in order."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from enum import Enum
+
+import aio_pika
+from aio_pika.abc import AbstractChannel, AbstractExchange
+from aio_pika.exceptions import PublishError
+
+from service.amqp import AMQP_FAULTS, declare_exchanges
+from service.amqp_link import CALL_LIMIT, AmqpLink
+from service.publication import Publication
+from service.settings import RabbitSection
+
+log = logging.getLogger(__name__)
+
+ORIGIN = "x-websocket-node"
+"""The header that names the publishing node, which has delivered to its own users already."""
+
+
+class Outcome(Enum):
+    """What became of a publication: the broker has it, nobody listens there, or it is not known."""
+
+    CONFIRMED = "confirmed"
+    RETURNED = "returned"
+    FAILED = "failed"
+
+
+class AmqpPublisher(AmqpLink):
+    """The connection that publishes. The broker may block it (memory, disk) without stopping the
+    consumer, which has its own.
+    """
+
+    def __init__(self, settings: RabbitSection, node: str) -> None:
+        super().__init__(settings, f"publisher of {node}")
+        self._headers: aio_pika.abc.HeadersType = {ORIGIN: node}
+        self._fanout: AbstractExchange
+        self._direct: AbstractExchange
+        self._dead: AbstractExchange
+
+    async def publish(self, publications: Sequence[Publication]) -> list[Outcome]:
+        """Publish in order and wait for every confirm, 5 s at most. Never raises."""
+        if not self.up:
+            return [Outcome.FAILED] * len(publications)
+        return await asyncio.gather(*(self._publish(item) for item in publications))
+
+    async def set_aside(self, body: bytes, exchange: str, reason: str) -> bool:
+        """Publish a poison message to the dead exchange; True where the broker has it."""
+        if not self.up:
+            return False
+        message = aio_pika.Message(
+            body,
+            delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+            headers={**self._headers, "x-exchange": exchange, "x-reason": reason[:1000]},
+        )
+        try:
+            await self._dead.publish(message, routing_key="", mandatory=False, timeout=CALL_LIMIT)
+        except AMQP_FAULTS as error:
+            log.warning("RabbitMQ at %s did not take a dead message: %s", self.address, error)
+            return False
+        return True
+
+    async def _publish(self, item: Publication) -> Outcome:
+        exchange = self._fanout if item.way == "fanout" else self._direct
+        message = aio_pika.Message(
+            item.body,
+            content_type="application/json",
+            message_id=item.message_id,
+            headers=self._headers,
+        )
+        try:
+            await exchange.publish(
+                message,
+                routing_key=item.node,
+                # A fanout exchange without queues still confirms; a direct one must have its node.
+                mandatory=item.way == "direct",
+                timeout=CALL_LIMIT,
+            )
+        except PublishError:
+            return Outcome.RETURNED
+        except AMQP_FAULTS as error:
+            log.warning("RabbitMQ at %s did not confirm a message: %s", self.address, error)
+            return Outcome.FAILED
+        return Outcome.CONFIRMED
+
+    async def _set_up(self, channel: AbstractChannel) -> None:
+        self._fanout, self._direct, self._dead = await declare_exchanges(channel)

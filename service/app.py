@@ -1,0 +1,28 @@
+"""The node's Quart app: the API and the actuator."""
+
+from quart import Quart
+
+from nacos_boot.boot import Boot
+from nacos_boot.live import LiveSettings
+from nacos_boot.problem import use_problems
+from service.api import node_api
+from service.pusher import Pusher
+from service.settings import NodeSettings
+from service.users import Users
+
+
+def build_app(
+    boot: Boot[NodeSettings], live: LiveSettings[NodeSettings], pusher: Pusher, users: Users
+) -> Quart:
+    """Build the app."""
+    app = Quart("service", static_folder=None)
+    use_problems(app)
+
+    def limit_bodies(settings: NodeSettings) -> None:
+        app.config["MAX_CONTENT_LENGTH"] = settings.websocket.limits.max_body
+
+    limit_bodies(live.current)
+    live.subscribe(lambda _, new: limit_bodies(new))
+    app.register_blueprint(node_api(live, pusher, users))
+    app.register_blueprint(boot.actuator())
+    return app

@@ -1,0 +1,253 @@
+"""A Connection: one client's WebSocket, from the handshake to the close.
+
+uvicorn hands it the socket after an Upgrade (its `ws=` option). websockets' sans-I/O protocol
+checks the handshake and reads the client's frames; frames to the client come ready from the Hub
+and go straight to the transport. An idle connection has no task, no timer and no queue of its own.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import Any, ClassVar, cast
+
+from websockets.frames import CloseCode, Frame, Opcode
+from websockets.http11 import Request
+from websockets.protocol import State
+from websockets.server import ServerProtocol
+
+from nacos_boot.problem import PROBLEM_TYPE, problem_json
+from service import close_codes, metrics
+from service.client_messages import ClientMessages, NotTextError
+from service.door import Door, Refusal
+from service.frames import PING, PONG
+from service.handshake import (
+    CLUSTER_V1,
+    NoSuchPathError,
+    UserRefusedError,
+    choose_subprotocol,
+    client_address,
+    parse_target,
+)
+from service.user_id import EXPECTED
+
+_CLOSE_TIMEOUT = 5.0
+
+
+class Connection(asyncio.Protocol):
+    """One client.
+
+    `alive_at` is when it last sent anything, on the loop's clock; `opened_at` is Unix time.
+    """
+
+    __slots__ = (
+        "_entered",
+        "_inbound",
+        "_paused",
+        "_protocol",
+        "_transport",
+        "address",
+        "alive_at",
+        "attributes",
+        "cluster_form",
+        "open",
+        "opened_at",
+        "ping_sent_at",
+        "queue",
+        "seen",
+        "user",
+    )
+
+    door: ClassVar[Door]
+
+    def __init__(self, config: Any, server_state: Any, app_state: Any) -> None:  # noqa: ARG002 - uvicorn's signature
+        self._protocol: ServerProtocol = ServerProtocol(
+            select_subprotocol=_select,
+            max_size=self.door.limits.max_message,
+            logger=self.door.protocol_logger,
+        )
+        self._transport: asyncio.Transport
+        self._inbound: ClientMessages | None = None
+        self._paused = False
+        self._entered = False
+        self.open = False
+        self.cluster_form = False
+        self.user = ""
+        self.address = ""
+        self.attributes: Mapping[str, str] = {}
+        self.queue: list[bytes] = []
+        self.seen = 0
+        self.alive_at = 0.0
+        self.ping_sent_at = 0.0
+        self.opened_at = 0.0
+
+    # The asyncio side.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the socket over from HTTP."""
+        # uvloop's transports have its methods without being its subclass.
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the protocol, and act on what it reads."""
+        self._protocol.receive_data(data)
+        self._handle()
+
+    def eof_received(self) -> None:
+        """End with the client's end."""
+        self._protocol.receive_eof()
+        self._handle()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        """Forget the client, however it went."""
+        self._leave()
+
+    def pause_writing(self) -> None:
+        """Note that the client reads more slowly than we write."""
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        """Note that it has caught up."""
+        self._paused = False
+
+    # What the node does with it.
+
+    def write(self, data: bytes) -> None:
+        """Put whole frames on the wire; one that is too slow is closed with 4008 instead."""
+        if not self.open:
+            return
+        if self._paused:
+            waiting = self._transport.get_write_buffer_size()
+            if waiting + len(data) > self.door.limits.send_buffer:
+                metrics.SLOW_CLIENTS.inc()
+                self.close(close_codes.TOO_SLOW, "this client reads too slowly")
+                return
+        self._transport.write(data)
+
+    def start(self) -> None:
+        """Say `pong`, now that the directory knows where the user is, and let pushes through."""
+        if self._protocol.state is not State.OPEN or self.open:
+            return
+        self.open = True
+        self._transport.write(PONG)
+        self.door.hub.opened(self)
+
+    def ping(self, now: float) -> None:
+        """Send a ping frame; the answer, or anything else, clears `ping_sent_at`."""
+        self.ping_sent_at = now
+        self.write(PING)
+
+    def close(self, code: int, reason: str) -> None:
+        """Close with a code, and end the socket even if the client never answers."""
+        self._leave()
+        if self._protocol.state is State.OPEN:
+            self._protocol.send_close(code, reason)
+            self._flush()
+        self._abort_later(self._transport)
+
+    # The WebSocket side.
+
+    def _handle(self) -> None:
+        for event in self._protocol.events_received():
+            if isinstance(event, Request):
+                self._handshake(event)
+            elif isinstance(event, Frame):
+                self._frame(event)
+        self._flush()
+        if self._protocol.state is not State.OPEN:
+            self._leave()
+
+    def _flush(self) -> None:
+        for data in self._protocol.data_to_send():
+            if data:
+                self._transport.write(data)
+            elif not self._transport.is_closing():
+                # websockets asks for the end of the stream: a server closes first (RFC 6455, 7.1.1).
+                self._transport.close()
+
+    def _handshake(self, request: Request) -> None:
+        try:
+            client = parse_target(request.path)
+        except NoSuchPathError:
+            self._reject(404, "Not Found", "WebSockets are at /websocket/{userId}.")
+            return
+        except (UserRefusedError, ValueError):
+            self._answer(request, Refusal(close_codes.REFUSED, f"user id: {EXPECTED}"))
+            return
+        attempt = request.headers.get("X-Gateway-Attempt")
+        refusal = self.door.refusal()
+        if refusal is not None and attempt is not None and refusal.elsewhere:
+            # Our gateway tries another node; nobody else gets to see an HTTP status.
+            self._reject(503, "Service Unavailable", refusal.reason)
+            return
+        if not self._answer(request, refusal):
+            return
+        peer = self._transport.get_extra_info("peername")
+        forwarded = request.headers.get_all("X-Forwarded-For")
+        self.address = client_address(peer[0] if peer else "", forwarded)
+        self.user, self.attributes = client.user, client.attributes
+        self.cluster_form = self._protocol.subprotocol == CLUSTER_V1
+        self.opened_at = time.time()
+        self.alive_at = asyncio.get_running_loop().time()
+        self._flush()
+        self._entered = True
+        self.door.enter(self)
+
+    def _answer(self, request: Request, refusal: Refusal | None) -> bool:
+        """Answer the handshake; True where the client may stay."""
+        response = self._protocol.accept(request)
+        self._protocol.send_response(response)
+        if self._protocol.state is not State.OPEN:
+            metrics.HANDSHAKES_REFUSED.labels(str(response.status_code)).inc()
+            return False
+        if refusal is not None:
+            metrics.HANDSHAKES_REFUSED.labels(str(refusal.code)).inc()
+            self._flush()
+            self.close(refusal.code, refusal.reason)
+            return False
+        return True
+
+    def _reject(self, status: int, title: str, detail: str) -> None:
+        metrics.HANDSHAKES_REFUSED.labels(str(status)).inc()
+        response = self._protocol.reject(status, problem_json(status, title, detail).decode())
+        # Headers keep every value that they are given.
+        del response.headers["Content-Type"]
+        response.headers["Content-Type"] = PROBLEM_TYPE
+        self._protocol.send_response(response)
+
+    def _frame(self, frame: Frame) -> None:
+        self.alive_at = asyncio.get_running_loop().time()
+        self.ping_sent_at = 0.0
+        if frame.opcode not in {Opcode.TEXT, Opcode.BINARY, Opcode.CONT}:
+            return
+        if self._inbound is None:
+            self._inbound = ClientMessages(cluster_form=self.cluster_form)
+        try:
+            answer = self._inbound.take(frame)
+        except NotTextError as error:
+            self._protocol.fail(CloseCode.INVALID_DATA, str(error))
+            return
+        if answer is not None:
+            self.write(answer)
+
+    def _leave(self) -> None:
+        self.open = False
+        if self._entered:
+            self._entered = False
+            self.door.leave(self)
+
+    def _abort_later(self, transport: asyncio.Transport) -> None:
+        asyncio.get_running_loop().call_later(_CLOSE_TIMEOUT, _abort, transport)
+
+
+def _abort(transport: asyncio.Transport) -> None:
+    # Harmless for a transport that has ended by itself in the meantime.
+    transport.abort()
+
+
+def _select(_protocol: ServerProtocol, offered: Any) -> Any:
+    return choose_subprotocol(offered)
+
+
+def connection_class(door: Door) -> type[Connection]:
+    """Give the class that uvicorn makes connections of; they share one Door."""
+    return type("NodeConnection", (Connection,), {"door": door, "__slots__": ()})

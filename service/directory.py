@@ -1,0 +1,236 @@
+"""The Directory: which nodes hold which users, shared by all nodes through Redis.
+
+One key per user, in a form that one MGET reads for many users. An entry of a node counts only
+while that node's record lives, so that a node is known at a cost that doesn't grow with its users.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+
+from service import metrics
+from service.node_record import NodeRecord, read_record, write_record
+from service.redis_store import RedisStore, StoreError
+from service.settling import Settling
+
+log = logging.getLogger(__name__)
+
+Homes = frozenset[str]
+"""The ids of the living nodes that hold a user; empty: the user is offline."""
+
+_homes_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+class Keys:
+    """The names in Redis, under the prefix of the settings."""
+
+    def __init__(self, prefix: str) -> None:
+        self.nodes = f"{prefix}nodes"
+        self.sweep = f"{prefix}sweep"
+        self._node = f"{prefix}node:"
+        self._user = f"{prefix}directory:"
+
+    def node(self, node: str) -> str:
+        """The key of a node record."""
+        return f"{self._node}{node}"
+
+    def user(self, user: str) -> str:
+        """The key of a user's entry."""
+        return f"{self._user}{user}"
+
+    @property
+    def all_users(self) -> str:
+        """A pattern of every user's key."""
+        return f"{self._user}*"
+
+    def user_of(self, key: str) -> str:
+        """The user of a key."""
+        return key.removeprefix(self._user)
+
+
+class Directory:
+    """Reads and writes the shared state. `up` says whether Redis answered last.
+
+    `expected` gives the ids of the nodes known to be alive, None where that cannot be said;
+    `lost` is called when this node's entries must be written again.
+    """
+
+    def __init__(
+        self,
+        store: RedisStore,
+        keys: Keys,
+        node: str,
+        *,
+        expected: Callable[[], Collection[str] | None],
+        lost: Callable[[], None],
+    ) -> None:
+        self._store = store
+        self._keys = keys
+        self._node = node
+        self._expected = expected
+        self._lost = lost
+        self._settling = Settling()
+        self._alive: dict[str, NodeRecord] = {}
+        self._ttl = 15.0
+        self._run_id = ""
+        self._beaten = False
+        self.up = False
+
+    @property
+    def run_id(self) -> str:
+        """The run id of the Redis server that answered last."""
+        return self._run_id
+
+    @property
+    def alive(self) -> Mapping[str, NodeRecord]:
+        """The nodes whose records lived when last looked, at most a second ago while `up`."""
+        return self._alive
+
+    @property
+    def settled(self) -> bool:
+        """Whether a user without an entry is known to be offline."""
+        return self.up and self._settling.settled(self._now(), self._ttl)
+
+    async def beat(self, record: NodeRecord, ttl: timedelta) -> None:
+        """Write this node's record. Raises StoreError."""
+        self._ttl = ttl.total_seconds()
+        key = self._keys.node(self._node)
+        try:
+            known, run_id = await self._store.beat(
+                key, write_record(record), ttl, self._keys.nodes, self._node
+            )
+        except StoreError:
+            self._went_down()
+            raise
+        self._saw(run_id)
+        first, self._beaten = not self._beaten, True
+        if not known and not first:
+            # The record outlives its beats, unless Redis lost it, or we slept too long.
+            self._settling.doubt(self._now(), data_lost=True)
+            self._lost()
+
+    async def look(self) -> None:
+        """Refresh what is known of the nodes. Raises StoreError."""
+        try:
+            names, run_id = await self._store.members(self._keys.nodes)
+            nodes = sorted(names | {self._node})
+            texts = await self._store.get_many([self._keys.node(node) for node in nodes])
+        except StoreError:
+            self._went_down()
+            raise
+        self._saw(run_id)
+        records = {node: read_record(text) for node, text in zip(nodes, texts, strict=True)}
+        self._alive = {node: record for node, record in records.items() if record is not None}
+        written_to = {node: record.run_id for node, record in self._alive.items()}
+        self._settling.saw_nodes(written_to, self._expected())
+
+    async def homes(self, users: Sequence[str]) -> list[Homes | None]:
+        """Look up where users are, in one command; None where that is not known.
+
+        Never raises: while Redis cannot be asked, or has just come back, everything is unknown.
+        """
+        if not self.up:
+            return [None] * len(users)
+        own = self._keys.node(self._node)
+        try:
+            own_record, *texts = await self._store.get_many(
+                [own, *(self._keys.user(user) for user in users)]
+            )
+            found = [self._nodes_of(text) for text in texts]
+            await self._check_strangers({node for nodes in found for node in nodes})
+        except StoreError as error:
+            log.warning("%s; pushes go by fanout", error)
+            self._went_down()
+            return [None] * len(users)
+        if own_record is None:
+            self._settling.doubt(self._now(), data_lost=True)
+        if not self.settled:
+            return [None] * len(users)
+        return [frozenset(node for node in nodes if node in self._alive) for nodes in found]
+
+    async def write_homes(self, entries: Mapping[str, bytes]) -> None:
+        """Write this node's member of users' entries; empty bytes remove it. Raises StoreError."""
+        try:
+            await self._store.set_homes(
+                self._node, {self._keys.user(user): entry for user, entry in entries.items()}
+            )
+        except StoreError:
+            self._went_down()
+            raise
+
+    async def user(self, user: str) -> dict[str, Any]:
+        """Read a user's entry: node id to what that node wrote. Raises StoreError."""
+        [text] = await self._store.get_many([self._keys.user(user)])
+        await self._check_strangers(self._nodes_of(text))
+        return self._living_entries(text)
+
+    async def users(self, cursor: int, limit: int) -> tuple[int, dict[str, dict[str, Any]]]:
+        """Walk through the cluster's users: gives the next cursor (0 at the end) and entries.
+
+        At least `limit` are looked at, and a user may come twice while entries change, as with
+        every SCAN. Raises StoreError.
+        """
+        following, keys = await self._store.scan(cursor, self._keys.all_users, limit)
+        if not keys:
+            return following, {}
+        texts = await self._store.get_many(keys)
+        await self._check_strangers({node for text in texts for node in self._nodes_of(text)})
+        entries = {
+            self._keys.user_of(key): self._living_entries(text)
+            for key, text in zip(keys, texts, strict=True)
+        }
+        return following, {user: entry for user, entry in entries.items() if entry}
+
+    async def forget(self) -> None:
+        """Remove this node's record. Raises StoreError."""
+        await self._store.forget(self._keys.node(self._node), self._keys.nodes, self._node)
+
+    def _living_entries(self, text: bytes | None) -> dict[str, Any]:
+        return {
+            node: msgspec.json.decode(raw)
+            for node, raw in self._decode(text).items()
+            if node in self._alive
+        }
+
+    async def _check_strangers(self, nodes: Collection[str]) -> None:
+        # A node that started within the last second; or one that died, which stays unknown.
+        strangers = [node for node in nodes if node not in self._alive]
+        if not strangers:
+            return
+        texts = await self._store.get_many([self._keys.node(node) for node in strangers])
+        for node, text in zip(strangers, texts, strict=True):
+            record = read_record(text)
+            if record is not None:
+                self._alive[node] = record
+
+    def _nodes_of(self, text: bytes | None) -> Collection[str]:
+        return self._decode(text).keys()
+
+    @staticmethod
+    def _decode(text: bytes | None) -> dict[str, msgspec.Raw]:
+        if text is None:
+            return {}
+        try:
+            return _homes_decoder.decode(text)
+        except msgspec.DecodeError:
+            return {}
+
+    def _saw(self, run_id: str) -> None:
+        self.up = True
+        metrics.DIRECTORY_UP.set(1)
+        self._run_id = run_id
+        if self._settling.saw_server(run_id, self._now()):
+            self._lost()
+
+    def _went_down(self) -> None:
+        self.up = False
+        metrics.DIRECTORY_UP.set(0)
+        self._settling.doubt(self._now())
+
+    @staticmethod
+    def _now() -> float:
+        return asyncio.get_running_loop().time()

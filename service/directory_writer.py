@@ -1,0 +1,135 @@
+"""Keep this node's entries in the Directory equal to what the Hub holds."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from service.directory import Directory
+from service.hub import Hub
+from service.redis_store import StoreError
+
+log = logging.getLogger(__name__)
+
+_BATCH = 1000
+_PAUSE = 1.0
+
+
+class _Home(msgspec.Struct):
+    connections: int
+    since: float
+    addresses: list[str]
+    attributes: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
+
+
+_encoder = msgspec.json.Encoder()
+
+
+class DirectoryWriter:
+    """Writes users whose connections changed, many in one round trip.
+
+    It writes what is, not what changed: a write that failed is simply done again, and a user who
+    came and went meanwhile costs one write.
+    """
+
+    def __init__(self) -> None:
+        self.hub: Hub
+        self._dirty: dict[str, None] = {}
+        self._behind: set[str] = set()
+        self._waiting: list[Callable[[], None]] = []
+        self._stirred = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def changed(self, user: str) -> None:
+        """Have a user's entry written soon."""
+        self._dirty[user] = None
+        self._idle.clear()
+        self._stirred.set()
+
+    def after_next_write(self, done: Callable[[], None]) -> None:
+        """Call `done()` when what has changed up to now is written, or cannot be for now.
+
+        A client isn't made to wait for a Redis that is away.
+        """
+        self._waiting.append(done)
+        self._stirred.set()
+
+    def everything(self) -> None:
+        """Have the entries of all users written again: Redis has lost them."""
+        self._behind.update(self.hub.users)
+        for user in self.hub.users:
+            self.changed(user)
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether all that an outage or a loss has held up is written."""
+        return not self._behind
+
+    async def drained(self) -> None:
+        """Wait until everything is written."""
+        await self._idle.wait()
+
+    async def run(self, directory: Directory) -> None:
+        """Write for ever; runs until cancelled."""
+        while True:
+            await self._stirred.wait()
+            self._stirred.clear()
+            users, waiting = list(self._dirty), self._waiting
+            self._dirty, self._waiting = {}, []
+            failed: list[str] = []
+            for start in range(0, len(users), _BATCH):
+                batch = users[start : start + _BATCH]
+                if not await self._write(directory, batch):
+                    failed = users[start:]
+                    self._behind.update(failed)
+                    break
+                self._behind.difference_update(batch)
+            for done in waiting:
+                done()
+            if failed:
+                for user in failed:
+                    self._dirty[user] = None
+                await self._pause()
+                self._stirred.set()
+            elif not self._dirty:
+                self._idle.set()
+
+    async def _write(self, directory: Directory, users: Iterable[str]) -> bool:
+        try:
+            await directory.write_homes({user: self._home(user) for user in users})
+        except StoreError as error:
+            log.debug("%s; the entries are written when it is back", error)
+            return False
+        return True
+
+    async def _pause(self) -> None:
+        # Clients that come meanwhile are let in at once.
+        deadline = asyncio.get_running_loop().time() + _PAUSE
+        while (left := deadline - asyncio.get_running_loop().time()) > 0:
+            try:
+                async with asyncio.timeout(left):
+                    await self._stirred.wait()
+            except TimeoutError:
+                return
+            self._stirred.clear()
+            waiting, self._waiting = self._waiting, []
+            for done in waiting:
+                done()
+
+    def _home(self, user: str) -> bytes:
+        sockets = self.hub.of_user(user)
+        if not sockets:
+            return b""
+        attributes = {
+            name: value for socket in sockets for name, value in socket.attributes.items()
+        }
+        return _encoder.encode(
+            _Home(
+                connections=len(sockets),
+                since=round(min(socket.opened_at for socket in sockets), 3),
+                addresses=sorted({socket.address for socket in sockets}),
+                attributes=attributes or msgspec.UNSET,
+            )
+        )

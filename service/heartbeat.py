@@ -1,0 +1,108 @@
+"""Keep this node known: its record in Redis, refreshed by cron more often than it expires."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+from nacos_boot.cron import SpringCron
+from nacos_boot.live import LiveSettings
+from service.directory import Directory
+from service.node_record import NodeRecord
+from service.redis_store import StoreError
+from service.settings import NodeSettings
+
+log = logging.getLogger(__name__)
+
+_JOB = "heartbeat"
+_LOOK_INTERVAL = 1.0
+
+
+class Heartbeat:
+    """Beats by the cron of the settings; looks at the other nodes once a second.
+
+    The look doubles as a watchdog on the monotonic clock: the scheduler runs on the wall clock,
+    and a step back of that would stall it for as long.
+    """
+
+    def __init__(
+        self,
+        live: LiveSettings[NodeSettings],
+        directory: Directory,
+        record: Callable[[], NodeRecord],
+    ) -> None:
+        self._live = live
+        self._directory = directory
+        self._record = record
+        self._scheduler = AsyncIOScheduler()
+        self._beaten_at = 0.0
+        self._failing = False
+        self._told_run_id = ""
+        self._beating: asyncio.Future[None] | None = None
+        live.subscribe(self._settings_changed)
+
+    async def start(self) -> None:
+        """Beat for the first time, and from then on by cron. Raises StoreError."""
+        await self._directory.look()
+        await self._beat()
+        self._scheduler.start()
+        self._scheduler.add_job(
+            self.beat,
+            SpringCron(self._live.current.websocket.node.heartbeat_cron).trigger,
+            id=_JOB,
+            # However late, a beat is worth making, and one makes up for all that were missed.
+            misfire_grace_time=None,
+            coalesce=True,
+            max_instances=1,
+        )
+
+    async def watch(self) -> None:
+        """Look at the nodes, and beat when Redis is back or a beat is overdue; until cancelled."""
+        while True:
+            await asyncio.sleep(_LOOK_INTERVAL)
+            try:
+                await self._directory.look()
+            except StoreError as error:
+                self._failed(error)
+                continue
+            if self._failing or self._overdue() or self._record().run_id != self._told_run_id:
+                await self.beat()
+
+    async def beat(self) -> None:
+        """Write the record now. Never raises: the next try comes within a second."""
+        try:
+            await self._beat()
+        except StoreError as error:
+            self._failed(error)
+
+    def stop(self) -> None:
+        """Stop the cron job."""
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
+
+    async def _beat(self) -> None:
+        record = self._record()
+        await self._directory.beat(record, self._live.current.websocket.node.ttl)
+        self._told_run_id = record.run_id
+        self._beaten_at = asyncio.get_running_loop().time()
+        if self._failing:
+            log.info("Redis answers again; the node record is written")
+            self._failing = False
+
+    def _overdue(self) -> bool:
+        ttl = self._live.current.websocket.node.ttl.total_seconds()
+        return asyncio.get_running_loop().time() - self._beaten_at > ttl * 0.8
+
+    def _failed(self, error: StoreError) -> None:
+        if not self._failing:
+            log.warning("%s; trying again every second", error)
+        self._failing = True
+
+    def _settings_changed(self, old: NodeSettings, new: NodeSettings) -> None:
+        before, after = old.websocket.node, new.websocket.node
+        if before.heartbeat_cron != after.heartbeat_cron:
+            self._scheduler.reschedule_job(_JOB, trigger=SpringCron(after.heartbeat_cron).trigger)
+        if before != after or old.websocket.push != new.websocket.push:
+            # The record in Redis still lives by the old TTL, and tells the old mode.
+            self._beating = asyncio.ensure_future(self.beat())

@@ -1,0 +1,81 @@
+"""Turn planned pushes into AMQP messages, in an order that keeps every user's order. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+
+from service.envelope import Part, write_envelope
+from service.plan import Plan
+from service.push import Push, write_push
+
+MAX_PARTS = 1000
+MAX_BYTES = 1_000_000
+
+Way = Literal["fanout", "direct"]
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """One AMQP message. `pushes` are the indexes of the pushes in it; `node` is for direct ones."""
+
+    way: Way
+    node: str
+    message_id: str
+    body: bytes
+    pushes: tuple[int, ...]
+    parts: tuple[Part, ...] = ()
+
+
+def compose(planned: Sequence[tuple[Push, Plan]]) -> list[Publication]:
+    """Merge the pushes for one node into one message, up to a size.
+
+    A push by fanout ends what was being merged: two pushes to one user must not overtake each
+    other on their way through one channel.
+    """
+    composed: list[Publication] = []
+    open_envelopes: dict[str, _Merging] = {}
+    for index, (push, plan) in enumerate(planned):
+        if plan.fanout:
+            composed.extend(merging.close() for merging in open_envelopes.values())
+            open_envelopes.clear()
+            composed.append(Publication("fanout", "", push.id, write_push(push), (index,)))
+            continue
+        for node, users in plan.direct.items():
+            merging = open_envelopes.get(node)
+            if merging is None:
+                merging = open_envelopes[node] = _Merging(node)
+            merging.add(index, Part(push.id, users, msgspec.Raw(push.content)))
+            if merging.full:
+                composed.append(merging.close())
+                del open_envelopes[node]
+    composed.extend(merging.close() for merging in open_envelopes.values())
+    return composed
+
+
+class _Merging:
+    def __init__(self, node: str) -> None:
+        self._node = node
+        self._pushes: list[int] = []
+        self._parts: list[Part] = []
+        self._bytes = 0
+
+    def add(self, index: int, part: Part) -> None:
+        self._pushes.append(index)
+        self._parts.append(part)
+        self._bytes += len(part.content) + sum(map(len, part.users))
+
+    @property
+    def full(self) -> bool:
+        return len(self._parts) >= MAX_PARTS or self._bytes >= MAX_BYTES
+
+    def close(self) -> Publication:
+        return Publication(
+            "direct",
+            self._node,
+            f"{self._parts[0].id}-{len(self._parts)}-{self._node}",
+            write_envelope(self._parts),
+            tuple(self._pushes),
+            tuple(self._parts),
+        )

@@ -1,0 +1,77 @@
+"""Remove what dead nodes left in Redis. Nothing depends on it: their entries do not count."""
+
+import asyncio
+import logging
+from datetime import timedelta
+
+from service.directory import Directory, Keys
+from service.redis_store import RedisStore, StoreError
+
+log = logging.getLogger(__name__)
+
+_INTERVAL = 10.0
+_COUNT = 500
+_PAUSE = 0.02
+_LOCK = timedelta(minutes=1)
+
+
+class Sweeper:
+    """Looks for nodes without a record in the index, and walks through the users for them.
+
+    One node of the cluster sweeps at a time. A node that is only cut off writes its users again
+    when it is back.
+    """
+
+    def __init__(self, store: RedisStore, keys: Keys, directory: Directory) -> None:
+        self._store = store
+        self._keys = keys
+        self._directory = directory
+        self._suspects: set[str] = set()
+
+    async def watch(self) -> None:
+        """Sweep when somebody has died; runs until cancelled."""
+        while True:
+            await asyncio.sleep(_INTERVAL)
+            try:
+                await self.sweep_if_due()
+            except StoreError as error:
+                log.debug("%s; sweeping later", error)
+
+    async def sweep_if_due(self) -> int:
+        """Sweep the nodes that were dead already the last time; gives the number of users cleaned.
+
+        Raises StoreError.
+        """
+        if not self._directory.settled:
+            return 0
+        names, _ = await self._store.members(self._keys.nodes)
+        dead = {node for node in names if node not in self._directory.alive}
+        due, self._suspects = dead & self._suspects, dead
+        if not due or not await self._store.claim(self._keys.sweep, _LOCK):
+            return 0
+        cleaned = await self._clean(due)
+        for node in due:
+            await self._store.forget(self._keys.node(node), self._keys.nodes, node)
+        log.info("swept %d users of dead nodes (%s)", cleaned, ", ".join(sorted(due)))
+        return cleaned
+
+    async def _clean(self, dead: set[str]) -> int:
+        cleaned = 0
+        cursor = 0
+        while True:
+            cursor, keys = await self._store.scan(cursor, self._keys.all_users, _COUNT)
+            texts = await self._store.get_many(keys) if keys else []
+            for node in dead:
+                held = {
+                    key: b"" for key, text in zip(keys, texts, strict=True) if _names(text, node)
+                }
+                if held:
+                    await self._store.set_homes(node, held)
+                    cleaned += len(held)
+            if cursor == 0:
+                return cleaned
+            await asyncio.sleep(_PAUSE)
+
+
+def _names(text: bytes | None, node: str) -> bool:
+    return text is not None and f'"{node}"'.encode() in text
