@@ -8,8 +8,9 @@ from urllib.parse import quote
 
 from quart import Blueprint, Response, jsonify
 
+from gateway_lb.client_body import Receive
 from gateway_lb.pool import Member
-from gateway_lb.proxy import Proxy, Receive, Scope, Send
+from gateway_lb.proxy import Proxy, Scope, Send
 from gateway_lb.relays import Relays
 from nacos_boot.problem import problem
 
@@ -55,7 +56,7 @@ def routes(relays: Relays, records: NodeRecords) -> Blueprint:
     async def nodes() -> Response:
         try:
             known = await records()
-        except Exception:  # noqa: BLE001 - whatever keeps the records away, Nacos's part is there
+        except Exception:  # whatever keeps the records away, Nacos's part is there
             log.warning("the node records cannot be read", exc_info=True)
             known = {}
         now = relays.clock()

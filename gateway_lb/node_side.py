@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import sys
+from typing import cast
 
 from gateway_lb.answer import Answer, answer_body, parse_answer
 from nacos_boot.instance import Instance
@@ -51,8 +52,8 @@ class NodeSide(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - TCP has no other
-        self.transport = transport
+        # uvloop's transports have its methods without being its subclass.
+        self.transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
         """Keep what comes, and wake the reader."""

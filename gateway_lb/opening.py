@@ -5,7 +5,7 @@ uvicorn gives the connection over by constructing a class (its `ws=` option) for
 
 import asyncio
 import logging
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from gateway_lb import metrics
 from gateway_lb.answer import answer_to_client
@@ -57,8 +57,8 @@ class Opening(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection over from HTTP."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - uvicorn serves TCP only
-        self._transport = transport
+        # uvloop's transports have its methods without being its subclass.
+        self._transport = cast("asyncio.Transport", transport)
         self._connections.add(self)
 
     def data_received(self, data: bytes) -> None:

@@ -36,6 +36,7 @@ class Discovery:
         self._interval = interval.total_seconds()
         self._observers: list[Callable[[tuple[Instance, ...]], None]] = []
         self._subscribed = False
+        self._stopped = False
         self.instances: tuple[Instance, ...] = ()
         self.error: str | None = None
 
@@ -45,10 +46,15 @@ class Discovery:
         callback(self.instances)
 
     async def watch(self) -> None:
-        """Subscribe, and pull the list at the watchdog's interval; runs until cancelled."""
-        while True:
+        """Subscribe, and pull the list at the watchdog's interval; runs until stopped."""
+        while not self._stopped:
             await self.refresh()
             await asyncio.sleep(self._interval)
+
+    def stop(self) -> None:
+        """Follow the service no longer: the observers are not called again."""
+        self._stopped = True
+        self._observers.clear()
 
     async def refresh(self) -> None:
         """Ask Nacos for the list now. Never raises; `error` says what went wrong."""

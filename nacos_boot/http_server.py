@@ -16,17 +16,24 @@ from nacos_boot.startup import StartError
 class HttpServer:
     """uvicorn on one port, without its own handling of signals.
 
-    `upgrade_class` takes over the connections that leave HTTP by `Upgrade` (uvicorn's `ws=`).
+    `upgrade_class` takes over the connections that leave HTTP by `Upgrade` (uvicorn's `ws=`);
+    `http_class` may be one of `http_protocol()`, with limits of its own.
     """
 
     def __init__(
-        self, app: Any, *, address: str, port: int, upgrade_class: type[asyncio.Protocol] | None
+        self,
+        app: Any,
+        *,
+        address: str,
+        port: int,
+        upgrade_class: type[asyncio.Protocol] | None,
+        http_class: type[HttpProtocol] = HttpProtocol,
     ) -> None:
         self._address = address
         self._port = port
         config = uvicorn.Config(
             app,
-            http=HttpProtocol,
+            http=http_class,
             ws=upgrade_class or "none",
             lifespan="on",
             access_log=False,

@@ -143,7 +143,7 @@ class Directory:
             found = [self._nodes_of(text) for text in texts]
             await self._check_strangers({node for nodes in found for node in nodes})
         except StoreError as error:
-            log.warning("%s; pushes go by fanout", error)
+            log.debug("%s; pushes go by fanout", error)
             self._went_down()
             return [None] * len(users)
         if own_record is None:

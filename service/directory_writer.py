@@ -36,6 +36,7 @@ class DirectoryWriter:
     def __init__(self) -> None:
         self.hub: Hub
         self._dirty: dict[str, None] = {}
+        self._failing = False
         self._behind: set[str] = set()
         self._waiting: list[Callable[[], None]] = []
         self._stirred = asyncio.Event()
@@ -100,8 +101,11 @@ class DirectoryWriter:
         try:
             await directory.write_homes({user: self._home(user) for user in users})
         except StoreError as error:
-            log.debug("%s; the entries are written when it is back", error)
+            if not self._failing:
+                log.warning("%s; the users' entries are written when it does", error)
+            self._failing = True
             return False
+        self._failing = False
         return True
 
     async def _pause(self) -> None:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar, cast
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import AuthenticationError, RedisError, ResponseError
+from redis.exceptions import AuthenticationError, NoScriptError, RedisError
 
 from nacos_boot.startup import StartError
 from service.settings import RedisSection
@@ -88,9 +88,8 @@ class RedisStore:
         async def write() -> None:
             try:
                 await self._run_set_home(node, entries)
-            except ResponseError as error:
-                if "NOSCRIPT" not in str(error):
-                    raise
+            except NoScriptError:
+                # A new server, or one whose scripts were flushed.
                 await self._redis.script_load(_SET_HOME)
                 await self._run_set_home(node, entries)
 

@@ -1,0 +1,18 @@
+"""`python -m gateway_lb [--key=value …]`: run a gateway."""
+
+import sys
+from pathlib import Path
+
+from nacos_boot.bootstrap import load_bootstrap
+from nacos_boot.program import Stop, run_program
+from gateway_lb.main import run_gateway
+
+
+async def main(stop: Stop) -> None:
+    """Read the bootstrap settings beside this file, and run."""
+    path = Path(__file__).with_name("bootstrap.yml")
+    await run_gateway(load_bootstrap(path, arguments=sys.argv[1:]), stop)
+
+
+if __name__ == "__main__":
+    sys.exit(run_program(main))

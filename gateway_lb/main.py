@@ -1,0 +1,84 @@
+"""The gateway, put together: build, serve, register, drain. Reads from top to bottom."""
+
+import asyncio
+import logging
+from contextlib import AsyncExitStack
+from datetime import timedelta
+
+from quart import Quart
+
+from gateway_lb.api import front, routes
+from gateway_lb.node_records import NodeRecords
+from gateway_lb.nodes import follow_nodes
+from gateway_lb.opening import relay_class
+from gateway_lb.pool import Pool
+from gateway_lb.proxy import Proxy
+from gateway_lb.relays import Relays
+from gateway_lb.settings import GatewaySettings, LimitsSection
+from nacos_boot.background import Background
+from nacos_boot.boot import Boot
+from nacos_boot.bootstrap import Bootstrap
+from nacos_boot.http_protocol import http_protocol
+from nacos_boot.http_server import HttpServer
+from nacos_boot.logs import apply_levels
+from nacos_boot.problem import use_problems
+from nacos_boot.program import Stop
+
+log = logging.getLogger(__name__)
+
+
+async def run_gateway(bootstrap: Bootstrap, stop: Stop) -> None:
+    """Run one gateway until `stop`. Raises StartError."""
+    async with AsyncExitStack() as ending:
+        background = Background()
+
+        # Configuration, and the nodes that Nacos knows.
+        boot = Boot(GatewaySettings, bootstrap, background)
+        ending.push_async_callback(boot.close)
+        ending.push_async_callback(background.close)
+        live = await boot.load()
+        settings = live.current
+        apply_levels({}, settings.logging.level)
+        live.subscribe(lambda old, new: apply_levels(old.logging.level, new.logging.level))
+        pool = Pool()
+        await follow_nodes(boot, live, pool)
+
+        # WebSockets are relayed, the nodes' API is proxied, the rest is the gateway's own.
+        relays = Relays(pool, live)
+        proxy = await ending.enter_async_context(Proxy(pool, live))
+        records = await ending.enter_async_context(NodeRecords(pool))
+        own = Quart("gateway_lb", static_folder=None)
+        use_problems(own)
+        own.register_blueprint(routes(relays, records.read))
+        own.register_blueprint(boot.actuator())
+        http = http_protocol()
+
+        def limit_heads(limits: LimitsSection) -> None:
+            http.head_limit = limits.head_size
+            http.head_timeout = limits.head_timeout.total_seconds()
+
+        limit_heads(settings.gateway.limits)
+        live.subscribe(lambda _, new: limit_heads(new.gateway.limits))
+        server = HttpServer(
+            front(own, proxy),
+            address=settings.server.address,
+            port=settings.server.port,
+            http_class=http,
+            upgrade_class=relay_class(relays),
+        )
+        await server.open()
+        ending.push_async_callback(server.close, timedelta(seconds=2))
+        boot.health.accepting = True
+
+        # Registered last, when it serves.
+        await boot.register(server.port, {})
+        log.info("the gateway serves on %s:%d", boot.address, server.port)
+
+        await stop.wait()
+
+        # Drain: unregistered first, served until clients know, then relays end over a window.
+        boot.health.accepting = False
+        await boot.deregister()
+        if len(relays):
+            await asyncio.sleep(live.current.gateway.drain.notice.total_seconds())
+        await relays.drain()
