@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from devtools.bench import bench
 from devtools.compose import find_compose
 from devtools.down import down
-from devtools.ports import PortError, Ports
+from devtools.paths import USUAL
+from devtools.ports import PortError
 from devtools.report import say
 from devtools.test import test
 from devtools.up import up
@@ -32,7 +33,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.command == "up":
         return up(detach=options.detach, engine=options.engine)
     if options.command == "engine":
-        return 0 if find_compose(Ports.from_environment()) else 1
+        return 0 if find_compose(USUAL) else 1
     return down()
 
 

@@ -35,6 +35,7 @@ class Child:
         self._popen: subprocess.Popen[bytes] | None = None
         self._record: Record | None = None
         self._log_start = 0
+        self._began = 0.0
 
     @property
     def pid(self) -> int:
@@ -77,6 +78,7 @@ class Child:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self._log_start = log.tell()
+            self._began = time.monotonic()
             try:
                 self._popen = subprocess.Popen(
                     argv,
@@ -109,11 +111,10 @@ class Child:
         interval: float = 0.1,
         each: Callable[[float], None] | None = None,
     ) -> float:
-        """Wait until `ready()`; returns the seconds it took.
+        """Wait up to `limit` seconds until `ready()`; returns the seconds since the start.
 
         Raises StartError with the log's tail when the process ends first or `limit` is over.
         """
-        began = time.monotonic()
 
         def settled() -> bool:
             return not self.alive or ready()
@@ -123,7 +124,7 @@ class Child:
             raise StartError(f"{self.name} ended with code {self.exit_code}. {self._evidence()}")
         if not in_time:
             raise StartError(f"{self.name} was not ready after {limit:.0f} s. {self._evidence()}")
-        return time.monotonic() - began
+        return time.monotonic() - self._began
 
     def wait_end(
         self,

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import signal
+import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +17,10 @@ RUN_FOLDER = "run"
 RANK_PROGRAM = 0
 RANK_SERVER = 1
 RANK_HELPER = 2
+
+_LOOK_EVERY = 0.03
+# KILL takes effect at once, unless the process waits for a disk.
+_KILL_LIMIT = 5.0
 
 
 @dataclass(frozen=True)
@@ -114,18 +119,28 @@ def stop_together(
         send(record, signal.SIGCONT)
         send(record, signal.SIGTERM, group=False)
     killed = []
-    for record in stopping:
-        clean = wait_for(record.gone, record.stop_limit, interval=0.05)
-        # Also when the leader went by itself: it may have left others of its group behind.
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(record.pid, signal.SIGKILL)
-        if not clean:
-            killed.append(record.name)
-            wait_for(record.gone, 5, interval=0.02)
-        _keep_what_it_left(record, clean)
+    began = time.monotonic()
+    while stopping:
+        for record in list(stopping):
+            clean = record.gone()
+            if clean or time.monotonic() - began > record.stop_limit:
+                stopping.remove(record)
+                _finish(record, state_dir, clean=clean)
+                killed += [] if clean else [record.name]
+        time.sleep(_LOOK_EVERY)
     for record in recorded:
         record.path(state_dir).unlink(missing_ok=True)
     return killed
+
+
+def _finish(record: Record, state_dir: Path, *, clean: bool) -> None:
+    # Also when the leader went by itself: it may have left others of its group behind.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(record.pid, signal.SIGKILL)
+    if not clean:
+        wait_for(record.gone, _KILL_LIMIT, interval=_LOOK_EVERY)
+    _keep_what_it_left(record, clean=clean)
+    record.path(state_dir).unlink(missing_ok=True)
 
 
 def stop_all(state_dir: Path, progress: Progress = silent) -> list[str]:
@@ -139,7 +154,7 @@ def stop_all(state_dir: Path, progress: Progress = silent) -> list[str]:
     return [record.name for record in running]
 
 
-def _keep_what_it_left(record: Record, clean: bool) -> None:
+def _keep_what_it_left(record: Record, *, clean: bool) -> None:
     if record.leaves is None:
         return
     made, kept = map(Path, record.leaves)

@@ -73,7 +73,10 @@ def _up_native(ports: Ports, *, detach: bool) -> int:
             say(how_to_use(ports, logs=_shown(state), detached=True))
             return 0
         if busy:
-            say(f"another ./dev up is starting it, or stopping it (logs in {_shown(state)})")
+            say(
+                f"a ./dev up in another terminal has it, at present without {', '.join(missing)} "
+                f"(logs in {_shown(state)})"
+            )
             return 1
         if running:
             say(f"part of it runs, but not {', '.join(missing)}: ./dev down, then ./dev up")
@@ -108,7 +111,7 @@ def _run(state: Path, ports: Ports, *, detach: bool) -> int:
         say(how_to_use(ports, logs=_shown(state), detached=detach))
         if detach:
             return 0
-        _watch(state, [servers.nacos, servers.redis, servers.rabbitmq, *cluster.children])
+        _watch([servers.nacos, servers.redis, servers.rabbitmq, *cluster.children])
     except KeyboardInterrupt:
         say("\nstopping everything")
         servers.stop(say)
@@ -120,7 +123,7 @@ def _run(state: Path, ports: Ports, *, detach: bool) -> int:
     return 0
 
 
-def _watch(state: Path, children: Sequence[Child]) -> None:
+def _watch(children: Sequence[Child]) -> None:
     """Return when nothing runs any more; say which child ended by itself meanwhile."""
     ended: set[str] = set()
     reported: set[str] = set()

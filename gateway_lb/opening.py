@@ -36,7 +36,6 @@ class Opening(asyncio.Protocol):
 
     __slots__ = (
         "_answered",
-        "_client_ended",
         "_connections",
         "_early",
         "_handshake",
@@ -51,7 +50,6 @@ class Opening(asyncio.Protocol):
         self._connections: set[Any] = server_state.connections
         self._handshake: Handshake | None = None
         self._early = bytearray()
-        self._client_ended = False
         self._answered = False
         self._task: asyncio.Task[None] | None = None
 
@@ -73,13 +71,8 @@ class Opening(asyncio.Protocol):
             if len(self._early) > _EARLY_LIMIT:
                 self._transport.pause_reading()
 
-    def eof_received(self) -> bool:
-        """Note that the client sends no more; it may still be waiting for an answer."""
-        self._client_ended = True
-        return not self._answered and self._transport.can_write_eof()
-
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        """Give up when the client does."""
+        """Give up when the client does: no WebSocket client ends its side and still waits."""
         self._connections.discard(self)
         if self._task is not None and not self._answered:
             self._fail("client-gone")
@@ -148,7 +141,6 @@ class Opening(asyncio.Protocol):
         relay.start(
             bytes(node.received),
             bytes(self._early),
-            client_ended=self._client_ended,
             node_ended=node.ended,
             node_lost=node.lost,
         )

@@ -108,7 +108,6 @@ class Relay:
         to_client: bytes,
         to_node: bytes,
         *,
-        client_ended: bool,
         node_ended: bool,
         node_lost: bool,
     ) -> None:
@@ -117,13 +116,11 @@ class Relay:
         if node_lost:
             self.lost(self._node)
             return
-        if not client_ended:
-            self._client.transport.resume_reading()
+        self._client.transport.resume_reading()
         if to_node:
             self._client.data_received(to_node)
-        for leg, ended in ((self._client, client_ended), (self._node, node_ended)):
-            if ended and not leg.eof_received():
-                leg.transport.close()
+        if node_ended and not self._node.eof_received():
+            self._node.transport.close()
 
     def half_closed(self, leg: _Leg) -> bool:
         """Pass on that one side has ended; tell whether the other direction goes on."""

@@ -5,6 +5,7 @@ import os
 import sys
 from pathlib import Path
 
+from nacos_boot.admin_user import create_admin
 from nacos_boot.bootstrap import NacosSettings
 from nacos_boot.program import Stop, run_program
 from nacos_boot.publish import publish_folder
@@ -21,6 +22,11 @@ def main(arguments: list[str]) -> int:
         help="publish each .yml file of a folder as a data id, where the data id is absent",
         description="The server and the account come from NACOS_SERVER_ADDR, NACOS_USERNAME,"
         " NACOS_PASSWORD and NACOS_NAMESPACE.",
+    )
+    publish.add_argument(
+        "--create-admin",
+        action="store_true",
+        help="first create the user 'nacos' with NACOS_PASSWORD, where the server has no user yet",
     )
     publish.add_argument("folder", type=Path)
     options = parser.parse_args(arguments)
@@ -40,6 +46,8 @@ def main(arguments: list[str]) -> int:
         parser.error(str(error))
 
     async def command(_stop: Stop) -> None:
+        if options.create_admin:
+            await create_admin(settings)
         await publish_folder(options.folder, settings)
 
     return run_program(command)

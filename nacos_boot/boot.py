@@ -12,6 +12,7 @@ from nacos_boot.actuator import actuator
 from nacos_boot.background import Background
 from nacos_boot.bootstrap import Bootstrap
 from nacos_boot.config import ConfigState, NacosConfig
+from nacos_boot.config_reader import document_key
 from nacos_boot.discovery import Discovery
 from nacos_boot.health import Health, HealthRegistry, Status
 from nacos_boot.instance import Instance
@@ -159,7 +160,13 @@ class Boot(Generic[T]):
             "error": state.error,
             "unreachable": state.unreachable,
             "documents": [
-                {"dataId": item.data_id, "group": item.group, "refresh": item.refresh}
+                {
+                    "dataId": item.data_id,
+                    "group": item.group,
+                    "refresh": item.refresh,
+                    # None where the document does not exist.
+                    "md5": self.config.document_md5s.get(document_key(item)),
+                }
                 for item in self.bootstrap.documents
             ],
         }

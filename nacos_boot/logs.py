@@ -37,8 +37,8 @@ def set_up_logs() -> None:
     handler.setFormatter(logging.Formatter(_FORMAT))
     handler.addFilter(_MaskSecrets())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    # They tell of every job run, every reconnection step and every request.
-    for noisy in ("apscheduler", "aiormq", "aio_pika", "uvicorn", "quart", "asyncio"):
+    # They tell of every job run and every request.
+    for noisy in ("apscheduler", "uvicorn", "quart", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 

@@ -4,7 +4,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 MAX_DEPTH = 32
+"""Levels of placeholders within placeholders, or of values that refer to further values."""
+
+MAX_REPLACEMENTS = 10_000
+"""Placeholders that are replaced in one tree: doubling references end here."""
+
 MAX_LENGTH = 1_000_000
+"""Characters that all the replacements in one tree may have together."""
 
 
 class PlaceholderError(ValueError):
@@ -13,6 +19,7 @@ class PlaceholderError(ValueError):
     def __init__(self, key: str, message: str) -> None:
         super().__init__(f"{key}: {message}")
         self.key = key
+        self.message = message
 
 
 def resolve(tree: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
@@ -33,71 +40,84 @@ def resolve(tree: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, An
             place = place[part]
         return place
 
-    return {key: _walk(value, key, lookup) for key, value in tree.items()}
+    resolver = _Resolver(lookup)
+    return {key: resolver.walk(value, key) for key, value in tree.items()}
 
 
-def _walk(value: Any, key: str, lookup: Callable[[str], Any]) -> Any:
-    if isinstance(value, Mapping):
-        return {name: _walk(child, f"{key}.{name}", lookup) for name, child in value.items()}
-    if isinstance(value, list):
-        return [_walk(child, f"{key}[{index}]", lookup) for index, child in enumerate(value)]
-    if isinstance(value, str) and "${" in value:
-        return _expand(value, key, lookup, ())
-    return value
+class _Resolver:
+    """Expands the values of one tree; what it may spend on that is limited for all together."""
 
+    def __init__(self, lookup: Callable[[str], Any]) -> None:
+        self._lookup = lookup
+        self._replacements = 0
+        self._length = 0
 
-def _expand(text: str, key: str, lookup: Callable[[str], Any], trail: tuple[str, ...]) -> str:
-    if len(trail) > MAX_DEPTH:
-        raise PlaceholderError(key, "placeholders are nested too deeply")
-    start = text.find("${")
-    if start < 0:
-        return text
-    end = _closing(text, start + 2)
-    if end is None:
-        raise PlaceholderError(key, f"the placeholder in '{text}' is not closed by '}}'")
-    inner = text[start + 2 : end]
-    name, default = _split_default(inner)
-    name = _expand(name, key, lookup, trail).strip()
-    if name in trail:
-        chain = " -> ".join((*trail, name))
-        raise PlaceholderError(key, f"the placeholder refers to itself ({chain})")
-    found = lookup(name)
-    if found is None or isinstance(found, Mapping | list):
-        if default is None:
+    def walk(self, value: Any, key: str) -> Any:
+        if isinstance(value, Mapping):
+            return {name: self.walk(child, f"{key}.{name}") for name, child in value.items()}
+        if isinstance(value, list):
+            return [self.walk(child, f"{key}[{index}]") for index, child in enumerate(value)]
+        if isinstance(value, str) and "${" in value:
+            return self._expand(value, key, (), 0)
+        return value
+
+    def _expand(self, text: str, key: str, trail: tuple[str, ...], depth: int) -> str:
+        if depth > MAX_DEPTH:
+            raise PlaceholderError(key, f"placeholders are nested more than {MAX_DEPTH} deep")
+        parts: list[str] = []
+        position = 0
+        while (start := text.find("${", position)) >= 0:
+            end = _closing(text, start + 2)
+            if end is None:
+                raise PlaceholderError(key, "a placeholder '${' is not closed by '}'")
+            parts += (text[position:start], self._value(text[start + 2 : end], key, trail, depth))
+            position = end + 1
+        return "".join((*parts, text[position:]))
+
+    def _value(self, inner: str, key: str, trail: tuple[str, ...], depth: int) -> str:
+        raw_name, default = _split_default(inner)
+        name = self._expand(raw_name, key, trail, depth + 1).strip()
+        if name in trail:
+            chain = " -> ".join((*trail, name))
+            raise PlaceholderError(key, f"the placeholder refers to itself ({chain})")
+        found = self._lookup(name)
+        if found is not None and not isinstance(found, Mapping | list):
+            value = self._expand(_as_text(found), key, (*trail, name), depth + 1)
+        elif default is not None:
+            value = self._expand(default, key, trail, depth + 1)
+        else:
             raise PlaceholderError(
                 key,
                 f"the placeholder '${{{name}}}' has no value: set {name} in the environment,"
                 f" or give a default as in '${{{name}:value}}'",
             )
-        replacement = _expand(default, key, lookup, trail)
-    else:
-        replacement = _expand(_as_text(found), key, lookup, (*trail, name))
-    expanded = text[:start] + replacement + _expand(text[end + 1 :], key, lookup, trail)
-    if len(expanded) > MAX_LENGTH:
-        raise PlaceholderError(key, "the expanded value is too long")
-    return expanded
+        self._replacements += 1
+        self._length += len(value)
+        if self._replacements > MAX_REPLACEMENTS or self._length > MAX_LENGTH:
+            raise PlaceholderError(
+                key,
+                f"the placeholders grow to more than {MAX_REPLACEMENTS} replacements"
+                f" or {MAX_LENGTH} characters",
+            )
+        return value
 
 
 def _closing(text: str, start: int) -> int | None:
     depth = 0
-    position = start
-    while position < len(text):
-        if text.startswith("${", position):
+    for position in range(start, len(text)):
+        if text[position] == "{":
             depth += 1
-            position += 2
-            continue
-        if text[position] == "}":
+        elif text[position] == "}":
             if depth == 0:
                 return position
             depth -= 1
-        position += 1
     return None
 
 
 def _split_default(inner: str) -> tuple[str, str | None]:
     depth = 0
     for position, character in enumerate(inner):
-        if inner.startswith("${", position):
+        if character == "{":
             depth += 1
         elif character == "}":
             depth -= 1

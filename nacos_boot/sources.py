@@ -4,6 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+_ABSENT = object()
+
 
 @dataclass(frozen=True, slots=True)
 class PropertySource:
@@ -35,13 +37,13 @@ class MergedTree:
 def merge(sources: Sequence[PropertySource]) -> MergedTree:
     """Merge sources given from the lowest to the highest precedence.
 
-    Mappings merge key by key; a list or a value replaces what stood there, as in Spring.
+    Mappings merge key by key; a list or a value replaces what stood under the same key, as in
+    Spring.
     """
     tree: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for source in sources:
         for path, value in leaves(source.tree):
-            _drop_below(origins, path)
             put(tree, path, value)
             origins[".".join(path)] = source.name
     return MergedTree(tree, origins)
@@ -60,22 +62,26 @@ def leaves(
 
 
 def put(tree: dict[str, Any], path: Iterable[str], value: Any) -> None:
-    """Set the value at a path, turning what is in the way into mappings."""
-    *parents, last = path
+    """Set the value at a path; a name with dots stands for several.
+
+    A key may have a value and keys below it (loggers do): to Spring these are separate keys, so
+    both stay, and those below stand beside the value under their dotted names.
+    """
+    *parents, last = ".".join(path).split(".")
     place = tree
-    for name in parents:
-        child = place.get(name)
+    for depth, name in enumerate(parents):
+        child = place.setdefault(name, {})
         if not isinstance(child, dict):
-            child = place[name] = {}
+            last = ".".join((*parents[depth:], last))
+            break
         place = child
-    if isinstance(value, Mapping) and not value and isinstance(place.get(last), dict):
-        return  # an empty section adds nothing to a filled one
+    present = place.get(last, _ABSENT)
+    if isinstance(value, Mapping) and not value:
+        # An empty section adds nothing to what is there.
+        place.setdefault(last, {})
+        return
     place[last] = value
-
-
-def _drop_below(origins: dict[str, str], path: tuple[str, ...]) -> None:
-    dotted = ".".join(path)
-    for gone in [leaf for leaf in origins if leaf.startswith(f"{dotted}.")]:
-        del origins[gone]
-    for depth in range(1, len(path)):
-        origins.pop(".".join(path[:depth]), None)
+    if isinstance(present, dict):
+        for below, leaf in leaves(present):
+            if leaf != {}:
+                place[".".join((last, *below))] = leaf

@@ -13,6 +13,10 @@ from service.settings import RabbitSection
 
 log = logging.getLogger(__name__)
 
+# They log every step of a failure as an error of its own; the link says it once, with the address.
+for _noisy in ("aiormq", "aio_pika"):
+    logging.getLogger(_noisy).setLevel(logging.CRITICAL)
+
 CALL_LIMIT = 5.0
 """Seconds that one call to the broker may take."""
 

@@ -155,4 +155,5 @@ class RedisStore:
         try:
             return await command
         except (RedisError, OSError, TimeoutError) as error:
-            raise StoreError(f"Redis at {self.address} does not answer: {error}") from error
+            reason = str(error).rstrip(".") or "no answer in time"
+            raise StoreError(f"Redis at {self.address} does not answer ({reason})") from error

@@ -159,6 +159,15 @@ class Gateway:
         return not len(self.relays) and not any(member.open for member in self.pool.members)
 
 
+async def opened(gate: "Gateway") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Open a relay without a WebSocket library, so that any bytes may be sent."""
+    reader, writer = await gate.connect()
+    writer.write(handshake())
+    head = await reader.readuntil(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 101 ")
+    return reader, writer
+
+
 def handshake(path: str = "/websocket/alice", *headers: str, method: str = "GET") -> bytes:
     lines = [
         f"{method} {path} HTTP/1.1",

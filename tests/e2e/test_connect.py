@@ -1,0 +1,172 @@
+"""Flow 2: a client connects through the gateway."""
+
+import asyncio
+import json
+
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosedError, InvalidStatus
+
+from devtools.ports import LOOPBACK
+from tests.cluster import ClusterUnderTest
+from tests.waiting import eventually
+
+
+async def test_two_clients_sit_on_different_nodes_and_are_in_the_directory(
+    cluster: ClusterUnderTest,
+) -> None:
+    async with (
+        await cluster.gateway.connect("alice?device=phone&access_token=secret"),
+        await cluster.gateway.connect("bob"),
+    ):
+        status, alice = await cluster.gateway.get("/api/users/alice")
+        assert status == 200
+        _, bob = await cluster.gateway.get("/api/users/bob")
+        [home], [other] = alice["nodes"], bob["nodes"]
+        assert home["nodeId"] != other["nodeId"]
+        assert home["connections"] == 1
+        assert home["addresses"] == [LOOPBACK]
+        assert home["since"] > 1_600_000_000
+        assert home["attributes"] == {"device": "phone"}
+        assert "secret" not in json.dumps(alice)
+        status, page = await cluster.nodes[0].get("/api/users?limit=10")
+        assert {user["userId"] for user in page["users"]} == {"alice", "bob"}
+
+    async def gone() -> bool:
+        status, _ = await cluster.gateway.get("/api/users/alice")
+        return status == 404
+
+    await eventually(gone)
+
+
+async def test_ping_is_answered_and_nonsense_ignored(cluster: ClusterUnderTest) -> None:
+    async with await cluster.gateway.connect("alice") as client:
+        for text in ("nonsense", "{", '{"type":"ack","id":"x"}', "ping"):
+            await client.send(text)
+        await client.send(b"\x00\xff")
+        assert await client.recv() == "pong"
+        await client.ping()
+
+
+async def test_the_subprotocol_answers_resume_with_reset(cluster: ClusterUnderTest) -> None:
+    async with await cluster.gateway.connect("alice", subprotocols=["x", "cluster.v1"]) as client:
+        assert client.subprotocol == "cluster.v1"
+        await client.send('{"type":"resume","token":"t"}')
+        assert json.loads(await client.recv()) == {"type": "reset"}
+        await client.send("ping")
+        assert await client.recv() == "pong"
+
+
+@pytest.mark.parametrize("user", ["", "a%2Fb", "%0d%0a", "x" * 129, "a%20b", "%ff", "ü"])
+async def test_a_user_id_that_is_not_allowed_is_refused_after_the_handshake(
+    cluster: ClusterUnderTest, user: str
+) -> None:
+    for program in (cluster.nodes[0], cluster.gateway):
+        client = await connect(f"ws://{LOOPBACK}:{program.port}/websocket/{user}")
+        with pytest.raises(ConnectionClosedError) as caught:
+            await client.recv()
+        assert caught.value.rcvd is not None
+        assert caught.value.rcvd.code == 4403
+
+
+async def test_percent_encoded_ids_are_decoded(cluster: ClusterUnderTest) -> None:
+    async with await cluster.gateway.connect("a%40b.c%2B1") as client:
+        await cluster.nodes[1].push("hi", "a@b.c+1")
+        assert await client.recv() == "hi"
+
+
+async def test_other_paths_are_not_found(cluster: ClusterUnderTest) -> None:
+    for program in (cluster.nodes[0], cluster.gateway):
+        with pytest.raises(InvalidStatus) as caught:
+            await connect(f"ws://{LOOPBACK}:{program.port}/elsewhere")
+        assert caught.value.response.status_code == 404
+
+
+async def test_discover_gives_a_url_that_serves(cluster: ClusterUnderTest) -> None:
+    status, found = await cluster.gateway.get("/discover/carol")
+    assert status == 200
+    async with connect(found["url"]) as client:
+        assert await client.recv() == "pong"
+        _, carol = await cluster.gateway.get("/api/users/carol")
+        assert [home["nodeId"] for home in carol["nodes"]] == [found["nodeId"]]
+
+
+async def test_disconnect_closes_every_connection_everywhere(cluster: ClusterUnderTest) -> None:
+    first, second = cluster.nodes
+    clients = [await first.connect("alice"), await second.connect("alice")]
+    async with await second.connect("bob") as bob:
+        assert await cluster.gateway.delete("/api/users/alice") == 204
+        for client in clients:
+            await client.wait_closed()
+            assert client.close_code == 4403
+        await bob.send("ping")
+        assert await bob.recv() == "pong"
+
+
+async def test_a_full_node_sends_clients_elsewhere(cluster: ClusterUnderTest) -> None:
+    await cluster.edit_nodes({"websocket": {"limits": {"max-connections": 2}}})
+    clients = [await cluster.gateway.connect(f"user-{number}") for number in range(4)]
+    # Without the gateway's mark, the client is accepted and told why.
+    direct = await connect(f"ws://{LOOPBACK}:{cluster.nodes[0].port}/websocket/late")
+    await direct.wait_closed()
+    assert direct.close_code == 4429
+    # All nodes are full: no node for the gateway.
+    late = await connect(f"ws://{LOOPBACK}:{cluster.gateway.port}/websocket/late")
+    await late.wait_closed()
+    assert late.close_code == 4503
+    await clients.pop().close()
+
+    async def fits() -> bool:
+        try:
+            clients.append(await cluster.gateway.connect("late"))
+        except ConnectionClosedError:
+            return False
+        return True
+
+    await eventually(fits)
+    await asyncio.gather(*(client.close() for client in clients))
+
+
+async def test_a_client_that_reads_too_slowly_is_closed(cluster: ClusterUnderTest) -> None:
+    await cluster.edit_nodes({"websocket": {"limits": {"send-buffer": 65_536}}})
+    node = cluster.nodes[0]
+    reader, writer = await asyncio.open_connection(LOOPBACK, node.port, limit=1024)
+    writer.write(
+        b"GET /websocket/slow HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    )
+    await reader.readuntil(b"pong")
+    before = await node.metric("websocket_slow_clients_total")
+    async with await node.connect("quick") as quick:
+        content = "x" * 500_000
+
+        async def closed() -> bool:
+            await node.push(content, "slow", "quick")
+            assert await quick.recv() == content
+            return await node.metric("websocket_slow_clients_total") == before + 1
+
+        await eventually(closed, limit=20)
+    writer.close()
+
+
+async def test_a_silent_client_goes_by_ping_timeout(cluster: ClusterUnderTest) -> None:
+    await cluster.edit_nodes({"websocket": {"ping": {"interval": "1s", "timeout": "1s"}}})
+    node = cluster.nodes[0]
+    before = await node.metric("websocket_unanswered_pings_total")
+    reader, writer = await asyncio.open_connection(LOOPBACK, node.port)
+    writer.write(
+        b"GET /websocket/silent HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n"
+        b"Upgrade: websocket\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+        b"Sec-WebSocket-Version: 13\r\n\r\n"
+    )
+    await reader.readuntil(b"pong")
+    async with await node.connect("answering") as answering:
+        assert await asyncio.wait_for(reader.read(), 15)
+
+        async def counted() -> bool:
+            return await node.metric("websocket_unanswered_pings_total") == before + 1
+
+        await eventually(counted)
+        await answering.send("ping")
+        assert await answering.recv() == "pong"
+    writer.close()
