@@ -33,9 +33,7 @@ async def create_admin(settings: NacosSettings) -> None:
         raise StartError(f"NACOS_PASSWORD is empty; the user '{ADMIN}' needs one", final=True)
     timeout = aiohttp.ClientTimeout(total=settings.config.timeout.total_seconds())
     async with aiohttp.ClientSession(timeout=timeout) as session:
-        created = await retried(
-            "Nacos", settings.start_timeout, lambda: _create(session, settings)
-        )
+        created = await retried("Nacos", settings.start_timeout, lambda: _create(session, settings))
     log.info("the user '%s' %s", ADMIN, "is created" if created else "is there already")
 
 

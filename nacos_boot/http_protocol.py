@@ -212,6 +212,9 @@ class HttpProtocol(HttpToolsProtocol):
         for name, value in self.headers:
             if name != b"upgrade":
                 head += (name, b": ", value, b"\r\n")
+        # A new parser: behind `Connection: close` the old one would pass over all that follows.
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
         self.data_received(b"".join((*head, b"\r\n", rest)))
 
     def _limit_unfinished(self) -> None:

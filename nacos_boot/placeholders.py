@@ -78,7 +78,7 @@ class _Resolver:
         raw_name, default = _split_default(inner)
         name = self._expand(raw_name, key, trail, depth + 1).strip()
         if name in trail:
-            chain = " -> ".join((*trail, name))
+            chain = " -> ".join((*trail, name))[:200]
             raise PlaceholderError(key, f"the placeholder refers to itself ({chain})")
         found = self._lookup(name)
         if found is not None and not isinstance(found, Mapping | list):
@@ -86,10 +86,11 @@ class _Resolver:
         elif default is not None:
             value = self._expand(default, key, trail, depth + 1)
         else:
+            written = raw_name.strip()[:100]
             raise PlaceholderError(
                 key,
-                f"the placeholder '${{{name}}}' has no value: set {name} in the environment,"
-                f" or give a default as in '${{{name}:value}}'",
+                f"the placeholder '${{{written}}}' has no value: set {written} in the environment,"
+                f" or give a default as in '${{{written}:value}}'",
             )
         self._replacements += 1
         self._length += len(value)

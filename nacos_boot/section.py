@@ -17,9 +17,10 @@ _UNITS_IN_SECONDS = {
 }
 _SIMPLE = re.compile(r"([+-]?\d+(?:\.\d+)?)\s*(ns|us|ms|s|m|h|d)?", re.IGNORECASE)
 _ISO = re.compile(
-    r"P(?:(?P<d>\d+)D)?(?:T(?:(?P<h>\d+)H)?(?:(?P<m>\d+)M)?(?:(?P<s>\d+(?:\.\d+)?)S)?)?",
+    r"P(?:(?P<d>\d+)D)?(?:T(?=\d)(?:(?P<h>\d+)H)?(?:(?P<m>\d+)M)?(?:(?P<s>\d+(?:\.\d+)?)S)?)?",
     re.IGNORECASE,
 )
+_EXPECTED = "expected a duration such as 500ms, 15s, 2m or PT15S"
 
 
 def kebab_case(name: str) -> str:
@@ -56,20 +57,25 @@ def parse_duration(value: Any) -> timedelta:
     """
     if isinstance(value, timedelta):
         return value
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return timedelta(milliseconds=value)
-    if isinstance(value, str):
-        text = value.strip()
-        if simple := _SIMPLE.fullmatch(text):
-            unit = (simple[2] or "ms").lower()
-            return timedelta(seconds=float(simple[1]) * _UNITS_IN_SECONDS[unit])
-        iso = _ISO.fullmatch(text)
-        if iso and any(iso.groups()):
-            parts = {unit: float(amount) for unit, amount in iso.groupdict().items() if amount}
-            return timedelta(
-                seconds=sum(amount * _UNITS_IN_SECONDS[unit] for unit, amount in parts.items())
-            )
-    raise ValueError("expected a duration such as 500ms, 15s, 2m or PT15S")
+    try:
+        if isinstance(value, str):
+            return timedelta(seconds=_seconds(value.strip()))
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return timedelta(milliseconds=value)
+    except (ValueError, OverflowError) as error:
+        # Not a number, infinite, or more than Python's timedelta holds.
+        raise ValueError(_EXPECTED) from error
+    raise ValueError(_EXPECTED)
+
+
+def _seconds(text: str) -> float:
+    if simple := _SIMPLE.fullmatch(text):
+        return float(simple[1]) * _UNITS_IN_SECONDS[(simple[2] or "ms").lower()]
+    iso = _ISO.fullmatch(text)
+    if iso is None or not any(iso.groups()):
+        raise ValueError(_EXPECTED)
+    amounts = {unit: float(amount) for unit, amount in iso.groupdict().items() if amount}
+    return sum(amount * _UNITS_IN_SECONDS[unit] for unit, amount in amounts.items())
 
 
 def _positive(value: Any) -> timedelta:

@@ -11,8 +11,12 @@ from nacos_boot.placeholders import PlaceholderError, resolve
 from nacos_boot.relaxed import canonical, from_environment
 from nacos_boot.sources import MergedTree, PropertySource, leaves, merge
 
-_SECRET = re.compile(r"password|passwd|secret|token|credential|(^|[.-])keys?($|[.\[-])", re.I)
+_SECRET = re.compile(
+    r"password|passwd|secret|token|credential|(^|[.-])keys?($|[.\[-])", re.IGNORECASE
+)
 MASK = "******"
+_SHOWN_PROBLEMS = 20
+_SHOWN_CHARACTERS = 200
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -34,7 +38,10 @@ class SettingsError(ValueError):
     """The settings cannot be used. `problems` holds every fault that was found."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
-        super().__init__("; ".join(str(problem) for problem in problems))
+        shown = [str(problem) for problem in problems[:_SHOWN_PROBLEMS]]
+        if more := len(problems) - len(shown):
+            shown.append(f"and {more} more")
+        super().__init__("; ".join(shown))
         self.problems = tuple(problems)
 
 
@@ -64,9 +71,10 @@ def bind(
     try:
         tree = resolve(merged.tree, environ)
     except PlaceholderError as error:
-        value = dict((".".join(path), leaf) for path, leaf in leaves(merged.tree)).get(error.key)
+        leaf = error.key.split("[", 1)[0]
+        value = {".".join(path): value for path, value in leaves(merged.tree)}.get(leaf)
         problem = Problem(
-            merged.origin_of(error.key), error.key, display(error.key, value), _rest(error)
+            merged.origin_of(leaf), error.key, display(error.key, value), error.message
         )
         raise SettingsError([problem]) from error
     try:
@@ -83,11 +91,8 @@ def display(key: str, value: Any) -> str:
     if _SECRET.search(key) or isinstance(value, SecretStr):
         return MASK
     text = str(value)
-    return f"'{text[:200]}…'" if len(text) > 200 else f"'{text}'"  # noqa: PLR2004 - a log line's worth
-
-
-def _rest(error: PlaceholderError) -> str:
-    return str(error).removeprefix(f"{error.key}: ")
+    cut = text[:_SHOWN_CHARACTERS]
+    return f"'{text}'" if cut == text else f"'{cut}…'"
 
 
 def _problem(item: Any, merged: MergedTree) -> Problem:
@@ -100,9 +105,9 @@ def _problem(item: Any, merged: MergedTree) -> Problem:
         "missing": "this key is required",
     }
     expected = messages.get(item["type"]) or item["msg"].removeprefix("Value error, ")
-    return Problem(merged.origin_of(dotted), key, display(key, _brief(item["input"])), expected)
-
-
-def _brief(value: Any) -> Any:
-    # A rule between two keys reports its whole section; the message names the keys themselves.
-    return "…" if isinstance(value, Mapping) else value
+    if item["type"] == "missing":
+        return Problem(merged.origin_of(dotted), key, "(not set)", expected)
+    if isinstance(item["input"], Mapping) and dotted not in merged.origins:
+        # A rule between two keys is about their section; the message names the keys themselves.
+        return Problem(merged.origin_of(dotted), key, "(section)", expected)
+    return Problem(merged.origin_of(dotted), key, display(key, item["input"]), expected)

@@ -41,7 +41,7 @@ NODE_ID = "websocket.node-id"
 PUBLIC_URL = "websocket.node.public-url"
 
 
-async def run_node(bootstrap: Bootstrap, stop: Stop) -> None:
+async def run_node(bootstrap: Bootstrap, stop: Stop) -> None:  # noqa: PLR0915 - one order
     """Run one node until `stop`. Raises StartError."""
     node = uuid.uuid4().hex
     started_at = time.time()

@@ -74,7 +74,10 @@ class Program:
 
     async def push(self, content: Any, *targets: str) -> dict[str, Any]:
         """Push to users, or to everyone when none is named; it must be accepted."""
-        body = {"content": content, **({"targetUserList": targets} if targets else {"allUser": True})}
+        body = {
+            "content": content,
+            **({"targetUserList": targets} if targets else {"allUser": True}),
+        }
         status, answer = await self.post("/api/push", body)
         assert status == 202, answer
         return dict(answer)

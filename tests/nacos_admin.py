@@ -43,7 +43,9 @@ class NacosAdmin:
         except urllib.error.HTTPError as error:
             if error.code not in {401, 403}:
                 raise
-        login = self._send("POST", "/v3/auth/user/login", {"username": "nacos", "password": "nacos"})
+        login = self._send(
+            "POST", "/v3/auth/user/login", {"username": "nacos", "password": "nacos"}
+        )
         self._token = str(login["accessToken"])
         return self._send(method, path, form)
 

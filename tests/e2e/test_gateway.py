@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 
 import pytest
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosedError
 
 from devtools.ports import LOOPBACK
@@ -97,7 +97,7 @@ async def test_a_draining_node_takes_nobody_and_says_4001(cluster: ClusterUnderT
     await stopping
 
 
-async def connect_until_on(cluster: ClusterUnderTest, node: Program, user: str):  # type: ignore[no-untyped-def] # noqa: ANN202
+async def connect_until_on(cluster: ClusterUnderTest, node: Program, user: str) -> ClientConnection:
     """Connect through the gateway until the client sits on a node."""
     _, nodes = await cluster.gateway.get("/api/nodes")
     wanted = next(

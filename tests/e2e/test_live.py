@@ -3,7 +3,7 @@
 import asyncio
 import time
 
-from tests.cluster import NODE_DOCUMENT, ClusterUnderTest, document_md5s, merged
+from tests.cluster import NODE_DOCUMENT, ClusterUnderTest, Program, document_md5s, merged
 from tests.waiting import eventually
 
 
@@ -14,12 +14,13 @@ async def test_the_push_mode_is_in_force_on_every_node_within_a_second(
     async with await cluster.nodes[0].connect("alice") as alice:
         for mode in ("routed", "fanout"):
             cluster.publish(
-                "websocket-service.yml", merged(NODE_DOCUMENT, {"websocket": {"push": {"mode": mode}}})
+                "websocket-service.yml",
+                merged(NODE_DOCUMENT, {"websocket": {"push": {"mode": mode}}}),
             )
             published = time.monotonic()
             for node in cluster.nodes:
 
-                async def pushes(node=node, mode=mode) -> bool:  # type: ignore[no-untyped-def]
+                async def pushes(node: Program = node, mode: str = mode) -> bool:
                     answer = await node.push(mode, "alice")
                     return answer["mode"] == mode and await alice.recv() == mode
 
@@ -94,15 +95,17 @@ async def test_a_shared_config_is_live_too(cluster: ClusterUnderTest) -> None:
         cluster.publish("common.yml", common.replace("root: INFO", "root: DEBUG"))
         for program in (*cluster.nodes, cluster.gateway):
             await eventually(
-                lambda program=program: "logging.level.root: 'INFO' -> 'DEBUG'"
-                in program.child.output()
+                lambda program=program: (
+                    "logging.level.root: 'INFO' -> 'DEBUG'" in program.child.output()
+                )
             )
     finally:
         cluster.publish("common.yml", common)
         for program in (*cluster.nodes, cluster.gateway):
             await eventually(
-                lambda program=program: "logging.level.root: 'DEBUG' -> 'INFO'"
-                in program.child.output()
+                lambda program=program: (
+                    "logging.level.root: 'DEBUG' -> 'INFO'" in program.child.output()
+                )
             )
 
 

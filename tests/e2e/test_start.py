@@ -46,7 +46,10 @@ async def test_a_node_is_known_in_nacos_redis_and_rabbitmq(
         queue = await channel.get_queue(f"websocket_node_{node_id}")
         assert queue.declaration_result.consumer_count == 1
         # The same declarations again: any difference would be an error.
-        for name, kind in (("web_socket_exchange", "fanout"), ("web_socket_exchange.direct", "direct")):
+        for name, kind in (
+            ("web_socket_exchange", "fanout"),
+            ("web_socket_exchange.direct", "direct"),
+        ):
             await channel.declare_exchange(name, kind, durable=True)
         await channel.declare_queue(f"websocket_node_{node_id}", durable=True, auto_delete=True)
 
@@ -191,7 +194,9 @@ async def test_a_node_starts_from_its_snapshot_while_nacos_is_away(
 
 async def test_the_gateway_fails_as_clearly(cluster: ClusterUnderTest) -> None:
     taken = cluster.gateway.port
-    await fails(cluster.spawn("gateway_lb", SERVER_PORT=str(taken), **SOON), str(taken), "server.port")
+    await fails(
+        cluster.spawn("gateway_lb", SERVER_PORT=str(taken), **SOON), str(taken), "server.port"
+    )
 
 
 async def test_a_second_signal_ends_a_drain(cluster: ClusterUnderTest) -> None:
