@@ -93,7 +93,13 @@ class Connection(asyncio.Protocol):
         self._handle()
 
     def eof_received(self) -> None:
-        """End with the client's end."""
+        """End with the client's end.
+
+        A client that is gone without a close frame does not read ours. One behind a gateway does:
+        a gateway that leaves can only end the stream, and has the node say why.
+        """
+        if self._protocol.state is State.OPEN:
+            self._protocol.send_close(close_codes.DRAINING, "the way here has ended; reconnect")
         self._protocol.receive_eof()
         self._handle()
 

@@ -123,3 +123,14 @@ async def test_the_api_is_the_same_through_the_gateway(cluster: ClusterUnderTest
     assert (status, body["status"]) == (404, 404)
     status, body = await cluster.gateway.get("/actuator/health")
     assert (status, body["status"]) == (200, "UP")
+
+
+async def test_a_leaving_gateway_has_the_nodes_say_4001(cluster: ClusterUnderTest) -> None:
+    gateway = cluster.spawn("gateway_lb")
+    await eventually(gateway.ready, limit=20)
+    clients = [await gateway.connect(f"user-{number}") for number in range(4)]
+    await asyncio.to_thread(gateway.child.stop)
+    assert gateway.child.exit_code == 0
+    for client in clients:
+        await client.wait_closed()
+        assert client.close_code == 4001
