@@ -30,7 +30,7 @@ class Compose:
         if self._run("up", "-d", "--build") != 0:
             raise StartError("docker compose up failed; its output is above")
         still = every(10, lambda waited: progress(f"  containers are starting, {waited:.0f} s"))
-        if not wait_for(self._serving, READY_LIMIT, interval=0.5, each=still):
+        if not wait_for(self.serving, READY_LIMIT, interval=0.5, each=still):
             self._run("ps")
             self._run("logs", "--tail", "25")
             raise StartError(
@@ -54,7 +54,8 @@ class Compose:
         """Stop and remove the containers; volumes stay."""
         self._run("down")
 
-    def _serving(self) -> bool:
+    def serving(self) -> bool:
+        """Whether the gateway lists the nodes."""
         answer = http(f"http://{LOOPBACK}:{self.ports.gateway}/api/nodes")
         return nodes_listed(answer.json()) >= NODE_COUNT
 

@@ -42,8 +42,13 @@ def up(*, detach: bool, engine: str | None) -> int:
 
 
 def _up_compose(compose: Compose, *, detach: bool) -> int:
-    if not compose.running():
-        compose.ports.check(compose.ports.purposes())
+    if compose.running():
+        if compose.serving():
+            say("already running")
+            say(how_to_use(compose.ports, logs="docker compose logs", detached=True))
+            return 0
+    else:
+        compose.ports.check()
     try:
         compose.up(say)
         say(how_to_use(compose.ports, logs="docker compose logs", detached=detach))

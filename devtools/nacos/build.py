@@ -18,7 +18,7 @@ CACHE = DEV / "nacos-server"
 
 MAVEN_LIMIT = 1200.0
 _PROGRESS_EVERY = 10.0
-_SOURCES = (HERE / "pom.xml", HERE / "Launcher.java", Path(__file__))
+_SOURCES = (HERE / "pom.xml", HERE / "Launcher.java")
 
 
 @dataclass(frozen=True)
@@ -98,14 +98,15 @@ def _build(folder: Path, java_home: Path, progress: Progress, log_dir: Path) -> 
     lib = unfinished / "lib"
     lib.mkdir(parents=True)
 
-    def still(waited: float) -> None:
-        megabytes = sum(jar.stat().st_size for jar in lib.glob("*.jar")) >> 20
-        progress(f"  still getting it: {waited:.0f} s, {megabytes} MB in place")
-
     copying = Child("maven", log_dir.parent)
+
+    def still(waited: float) -> None:
+        files = copying.output().count("Downloaded from")
+        progress(f"  still getting it: {waited:.0f} s, {files} files downloaded")
+
     copying.spawn(
         [
-            maven, "-B", "--strict-checksums", "--no-transfer-progress",
+            maven, "-B", "--strict-checksums", "-Dstyle.color=never",
             "-f", str(HERE / "pom.xml"),
             "dependency:copy-dependencies",
             f"-DoutputDirectory={lib}", "-DincludeScope=runtime",

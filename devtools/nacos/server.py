@@ -1,6 +1,7 @@
 """Runs the Nacos server on loopback and creates its first user."""
 
 import os
+import shutil
 from pathlib import Path
 
 from devtools.nacos.build import CACHE, jars
@@ -71,6 +72,8 @@ class NacosServer(Child):
             "-Dnacos.standalone=true",
             f"-Dnacos.home={self.home}",
             f"-Duser.home={self.home}",
+            # Tomcat and RocksDB leave folders and libraries there when they are killed.
+            f"-Djava.io.tmpdir={self._empty_folder('tmp')}",
             f"-Dnacos.remote.grpc.listen.ip={LOOPBACK}",
             # Nacos looks here and on the class path only, not in its home folder.
             f"-Dspring.config.additional-location=file:{self.home}/conf/",
@@ -101,6 +104,12 @@ class NacosServer(Child):
         """Log in; the answer's JSON holds `accessToken`."""
         form = {"username": USER, "password": PASSWORD}
         return http(f"{self.url}/v3/auth/user/login", form)
+
+    def _empty_folder(self, name: str) -> Path:
+        folder = self.home / name
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        return folder
 
     def _write_settings(self) -> None:
         settings = {
