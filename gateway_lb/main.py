@@ -4,10 +4,11 @@ import asyncio
 import logging
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from typing import cast
 
 from quart import Quart
 
-from gateway_lb.api import front, routes
+from gateway_lb.api import App, front, routes
 from gateway_lb.node_records import NodeRecords
 from gateway_lb.nodes import follow_nodes
 from gateway_lb.opening import relay_class
@@ -60,7 +61,8 @@ async def run_gateway(bootstrap: Bootstrap, stop: Stop) -> None:
         limit_heads(settings.gateway.limits)
         live.subscribe(lambda _, new: limit_heads(new.gateway.limits))
         server = HttpServer(
-            front(own, proxy),
+            # Quart types ASGI with its own classes of events.
+            front(cast("App", own), proxy),
             address=settings.server.address,
             port=settings.server.port,
             http_class=http,

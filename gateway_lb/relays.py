@@ -67,7 +67,7 @@ class Relays:
     async def drain(self) -> None:
         """Refuse new handshakes and end every relay, spread over the drain window.
 
-        Takes the window and a few seconds more at most.
+        Takes the window, and ten seconds more at most for sides that do not follow.
         """
         self.draining = True
         loop = asyncio.get_running_loop()

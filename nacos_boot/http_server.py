@@ -12,6 +12,8 @@ import uvicorn
 from nacos_boot.http_protocol import HttpProtocol
 from nacos_boot.startup import StartError
 
+_BACKLOG = 4096
+
 
 class HttpServer:
     """uvicorn on one port, without its own handling of signals.
@@ -39,7 +41,9 @@ class HttpServer:
             access_log=False,
             log_config=None,
             server_header=False,
-            backlog=4096,
+            # uvicorn would believe X-Forwarded-For of any caller on loopback.
+            proxy_headers=False,
+            backlog=_BACKLOG,
             timeout_graceful_shutdown=5,
         )
         self._server = uvicorn.Server(config)
@@ -48,16 +52,24 @@ class HttpServer:
 
     @property
     def port(self) -> int:
-        """The port that is listened on; only after `open`."""
-        return int(self._socket.getsockname()[1]) if self._socket else self._port
+        """The port of the settings; once it is open, the one that 0 stood for."""
+        return self._port
 
     async def open(self) -> None:
-        """Listen and serve. Raises StartError where the port cannot be had."""
+        """Listen and serve. Raises StartError where the port cannot be had, or the app fails."""
         self._socket = self._bind()
+        self._port = int(self._socket.getsockname()[1])
         config = self._server.config
         config.load()
         self._server.lifespan = config.lifespan_class(config)
-        await self._server.startup(sockets=[self._socket])
+        try:
+            await self._server.startup(sockets=[self._socket])
+        except SystemExit as error:
+            # uvicorn's answer to an application whose own start fails.
+            self._socket.close()
+            raise StartError(
+                "the application failed to start; the log says why", final=True
+            ) from error
         self._ticking = asyncio.create_task(self._server.main_loop(), name="http-server")
 
     async def close(self, grace: timedelta) -> None:
@@ -77,6 +89,8 @@ class HttpServer:
         listener.setblocking(False)
         try:
             listener.bind((self._address, self._port))
+            # Binding alone does not show that another program listens there, too, from this moment.
+            listener.listen(_BACKLOG)
         except (OSError, OverflowError) as error:
             listener.close()
             where = f"port {self._port} on {self._address or 'all addresses'}"

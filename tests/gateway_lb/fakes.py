@@ -21,6 +21,7 @@ from nacos_boot.http_server import HttpServer
 from nacos_boot.instance import Instance
 from nacos_boot.live import LiveSettings
 from nacos_boot.problem import use_problems
+from tests.waiting import eventually
 
 Script = Callable[["Visit"], Awaitable[None]]
 
@@ -38,12 +39,11 @@ def instance(port: int, **attributes: Any) -> Instance:
 
 
 async def until(condition: Callable[[], object], what: str) -> None:
+    """Wait for a condition of the code under test; `what` says it in words."""
     try:
-        async with asyncio.timeout(LIMIT):
-            while not condition():  # noqa: ASYNC110 - it watches code that knows nothing of it
-                await asyncio.sleep(0.005)
-    except TimeoutError:
-        raise AssertionError(f"not within {LIMIT} s: {what}") from None
+        await eventually(condition, LIMIT, 0.005)
+    except AssertionError as error:
+        raise AssertionError(f"{what}: {error}") from error
 
 
 @dataclass

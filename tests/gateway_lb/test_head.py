@@ -105,6 +105,11 @@ def test_an_absolute_target_goes_on_as_a_path() -> None:
     assert b"host: gateway.test\r\n" in sent
 
 
+def test_an_empty_body_is_not_announced_to_the_node() -> None:
+    parsed = parse_handshake(handshake("/websocket/a", "Content-Length: 0"))
+    assert b"content-length" not in request_to_node(parsed, "10.0.0.9", "http", 1)
+
+
 def test_a_handshake_does_not_show_its_headers() -> None:
     shown = repr(parse_handshake(handshake("/websocket/a", "Authorization: Bearer secret")))
     assert "secret" not in shown

@@ -252,6 +252,19 @@ async def test_answers_without_a_body_end(method: str, status: int) -> None:
                 assert await answer.read() == b""
 
 
+async def test_a_length_that_stands_for_no_body_does_not_break_the_answer() -> None:
+    async def unchanged(visit: Visit) -> None:
+        visit.writer.write(b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n")
+
+    async with FakeNode(unchanged) as node, gateway(node) as gate:
+        reader, writer = await gate.connect()
+        for _ in range(2):
+            writer.write(b"GET /api/x HTTP/1.1\r\nHost: h\r\n\r\n")
+            head = await reader.readuntil(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 304 ")
+        writer.close()
+
+
 async def test_a_node_that_cannot_be_reached_does_not_show_and_no_body_is_lost() -> None:
     async with FakeNode(silent) as gone:
         pass

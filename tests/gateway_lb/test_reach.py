@@ -1,10 +1,12 @@
 """Which nodes are asked for a handshake, with real sockets on the nodes' side."""
 
 import asyncio
+import socket
 import time
 from random import Random
 
 import pytest
+from prometheus_client import REGISTRY
 
 from gateway_lb.pool import Pool
 from gateway_lb.reach import NoNodeError, Reached, reach
@@ -18,12 +20,15 @@ from tests.gateway_lb.fakes import (
     Script,
     echo,
     handshake,
+    instance,
     says,
     settings,
     silent,
     slam,
     until,
 )
+
+RETRIES = "gateway_retries_total"
 
 
 def attempt_head(attempt: int) -> bytes:
@@ -98,15 +103,21 @@ async def test_a_node_that_hangs_leaves_time_for_the_next() -> None:
 
 
 async def test_a_node_whose_network_drops_everything_leaves_time_for_the_next() -> None:
-    async with FakeNode(echo) as node:
-        # TEST-NET-1 (RFC 5737): no machine is there. Where it is unreachable at once, so be it.
-        nowhere = Instance("websocket-service", "192.0.2.1", 9)
-        relays = relays_to(nowhere, node.instance, connect_timeout="100ms")
-        relays.pool.set_aside(relays.pool.members[0], 0.0)
-        relays.chooser._last = "127"  # so that 192.0.2.1 is next
-        async with asyncio.timeout(3):
-            reached = await asked(relays)
-        assert reached.member.instance == node.instance
+    # A listener whose queue is full drops what asks to connect, as a dead machine would.
+    with socket.socket() as full, socket.socket() as first, socket.socket() as second:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for filler in (first, second):
+            filler.setblocking(False)
+            filler.connect_ex(full.getsockname())
+        async with FakeNode(echo) as node:
+            nowhere = instance(full.getsockname()[1])
+            relays = relays_to(nowhere, node.instance, connect_timeout="100ms")
+            started = time.monotonic()
+            for _ in range(2):  # one of them begins with the dead one
+                assert (await asked(relays)).member.instance == node.instance
+            assert time.monotonic() - started < 1.0
+            assert any(member.set_aside_until for member in relays.pool.members)
 
 
 async def test_no_more_nodes_are_asked_than_allowed() -> None:
@@ -116,6 +127,20 @@ async def test_no_more_nodes_are_asked_than_allowed() -> None:
         with pytest.raises(NoNodeError, match="could take"):
             await asked(relays)
         assert sum(len(node.visits) for node in nodes) == 2
+
+
+async def test_failures_and_retries_are_counted() -> None:
+    async with FakeNode(BUSY) as one, FakeNode(BUSY) as two:
+        relays = relays_to(one.instance, two.instance)
+        busy, retries = count("gateway_node_failures_total", reason="busy"), count(RETRIES)
+        with pytest.raises(NoNodeError):
+            await asked(relays)
+        assert count("gateway_node_failures_total", reason="busy") == busy + 2
+        assert count(RETRIES) == retries + 1
+
+
+def count(name: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(name, labels) or 0.0
 
 
 async def test_each_node_is_asked_once_at_most() -> None:

@@ -12,6 +12,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from gateway_lb import relay as relay_module
+from gateway_lb.pool import Member
 from gateway_lb.relay import Relay
 from tests.gateway_lb.fakes import (
     LIMIT,
@@ -227,6 +228,65 @@ async def test_a_side_that_reads_nothing_does_not_keep_a_relay_that_ended(
             node.visits[0].writer.transport.abort()
             relay.close()
             await until(gate.idle, "the relay is over")
+
+
+class _Stub(asyncio.Transport):
+    """A transport that only notes what happens to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+        self.calls: list[str] = []
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.written += bytes(data)
+
+    def is_closing(self) -> bool:
+        return "close" in self.calls
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in {"close", "abort", "write_eof", "pause_reading", "resume_reading"}:
+            return lambda: self.calls.append(name)
+        if name in {"set_protocol", "set_write_buffer_limits"}:
+            return lambda *_, **__: None
+        return super().__getattribute__(name)
+
+
+class _Owner:
+    half_close_timeout = 30.0
+
+    def __init__(self) -> None:
+        self.over: list[Relay] = []
+
+    def ended(self, relay: Relay) -> None:
+        self.over.append(relay)
+
+
+@pytest.mark.parametrize("lost", [True, False], ids=["is gone", "has ended its side"])
+async def test_a_node_that_is_gone_before_the_relay_starts_ends_it(lost: bool) -> None:
+    owner, client, node = _Owner(), _Stub(), _Stub()
+    relay = Relay(
+        owner,
+        Member(instance(1)),
+        client=client,
+        node=node,
+        buffer_high_water=65536,
+        connections=set(),
+    )
+    relay.start(b"answer", b"early", node_ended=True, node_lost=lost)
+    assert client.written == b"answer"
+    if lost:
+        assert client.calls == ["close"]
+        assert node.written == b""
+        relay._client.connection_lost(None)
+        assert owner.over == [relay]
+    else:
+        assert client.calls == ["resume_reading", "write_eof"]
+        assert node.written == b"early"
+        relay.close()
 
 
 class _Slow:
