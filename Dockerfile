@@ -24,5 +24,4 @@ COPY . .
 # so what can be compiled is compiled now.
 RUN chmod -R a+rX . && python -m compileall -q .
 USER 10001:10001
-EXPOSE 8000 8081
 CMD ["python", "-m", "service"]

@@ -3,6 +3,7 @@
 Source: Nacos 3 documentation, Open API, "Initialize the administrator".
 """
 
+import json
 import logging
 from http import HTTPStatus
 
@@ -15,6 +16,8 @@ log = logging.getLogger(__name__)
 
 # The server takes no name: its first user always has this one.
 ADMIN = "nacos"
+
+_DONE = 0
 
 
 async def create_admin(settings: NacosSettings) -> None:
@@ -45,13 +48,21 @@ async def _create(session: aiohttp.ClientSession, settings: NacosSettings) -> bo
         base = server if "://" in server else f"http://{server}"
         try:
             async with session.post(f"{base}/nacos/v3/auth/user/admin", data=form) as answer:
-                if answer.ok:
-                    return True
-                if answer.status == HTTPStatus.CONFLICT:
-                    return False
-                faults.append(f"{server} answers {answer.status}")
+                code = _code(answer.status, await answer.text())
         except (aiohttp.ClientError, TimeoutError) as error:
             faults.append(f"{server}: {str(error) or 'no answer in time'}")
+            continue
+        if code in {_DONE, HTTPStatus.CONFLICT}:
+            return code == _DONE
+        faults.append(f"{server} answers {code}")
     raise StartError(
         f"Nacos did not create the user '{ADMIN}' ({'; '.join(faults)}): check NACOS_SERVER_ADDR"
     )
+
+
+def _code(status: int, body: str) -> int:
+    # The server says 200 to everything that reaches its API; the outcome is in the body.
+    try:
+        return int(json.loads(body)["code"])
+    except (ValueError, KeyError, TypeError):
+        return status
