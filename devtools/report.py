@@ -8,10 +8,13 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
-def how_to_use(ports: Ports, *, logs: str, detached: bool) -> str:
-    """Describe a running cluster: what to open, what to try, how to stop it."""
+def how_to_use(ports: Ports, *, logs: str, detached: bool, nodes: str = "") -> str:
+    """Describe a running cluster: what to open, what to try, how to stop it.
+
+    `nodes` tells where the nodes are when they are not on the ports of `ports`.
+    """
     gateway = f"http://{LOOPBACK}:{ports.gateway}"
-    nodes = "  ".join(f"http://{LOOPBACK}:{port}" for port in ports.nodes)
+    nodes = nodes or "  ".join(f"http://{LOOPBACK}:{port}" for port in ports.nodes)
     return f"""
   gateway        {gateway}
   its nodes      {gateway}/api/nodes

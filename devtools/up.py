@@ -20,6 +20,10 @@ from devtools.waiting import StartError, tail
 # What a shell gives a program that Ctrl-C ended.
 INTERRUPTED = 130
 
+COMPOSE_LOGS = "docker compose logs"
+# The engine picks them out of the published range.
+COMPOSE_NODES = "docker compose ps node"
+
 _LOOK_EVERY = 0.5
 
 
@@ -45,13 +49,13 @@ def _up_compose(compose: Compose, *, detach: bool) -> int:
     if compose.running():
         if compose.serving():
             say("already running")
-            say(how_to_use(compose.ports, logs="docker compose logs", detached=True))
+            say(how_to_use(compose.ports, logs=COMPOSE_LOGS, detached=True, nodes=COMPOSE_NODES))
             return 0
     else:
         compose.ports.check()
     try:
         compose.up(say)
-        say(how_to_use(compose.ports, logs="docker compose logs", detached=detach))
+        say(how_to_use(compose.ports, logs=COMPOSE_LOGS, detached=detach, nodes=COMPOSE_NODES))
         if not detach:
             compose.follow()
     except KeyboardInterrupt:
