@@ -16,6 +16,7 @@ from gateway_lb.pool import Pool
 from gateway_lb.proxy import Proxy
 from gateway_lb.relays import Relays
 from gateway_lb.settings import GatewaySettings, LimitsSection
+from nacos_boot import __version__
 from nacos_boot.background import Background
 from nacos_boot.boot import Boot
 from nacos_boot.bootstrap import Bootstrap
@@ -34,7 +35,7 @@ async def run_gateway(bootstrap: Bootstrap, stop: Stop) -> None:
         background = Background()
 
         # Configuration, and the nodes that Nacos knows.
-        boot = Boot(GatewaySettings, bootstrap, background)
+        boot = Boot(GatewaySettings, bootstrap, background, version=__version__)
         ending.push_async_callback(boot.close)
         ending.push_async_callback(background.close)
         live = await boot.load()

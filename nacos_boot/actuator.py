@@ -46,6 +46,11 @@ def actuator(
     async def readiness() -> Response:
         return _health(*health.readiness())
 
+    @blueprint.get("/health/<name>")
+    async def component(name: str) -> Response:
+        found = health.component(name)
+        return _health(*found) if found else _not_found()
+
     @blueprint.get("/info")
     async def program() -> Response:
         return _answer(info())
@@ -56,15 +61,17 @@ def actuator(
 
     @blueprint.get("/<name>")
     async def endpoint(name: str) -> Response:
-        if name not in endpoints:
-            return _answer({"status": 404, "error": "Not Found"}, 404)
-        return _answer(endpoints[name]())
+        return _answer(endpoints[name]()) if name in endpoints else _not_found()
 
     return blueprint
 
 
 def _health(status: Status, body: Mapping[str, Any]) -> Response:
     return _answer(body, _HTTP_STATUS.get(status, 200))
+
+
+def _not_found() -> Response:
+    return _answer({"status": 404, "error": "Not Found"}, 404)
 
 
 def _answer(body: Mapping[str, Any], status: int = 200) -> Response:

@@ -3,7 +3,6 @@
 import logging
 import socket
 from collections.abc import Callable, Mapping
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel
@@ -12,7 +11,6 @@ from nacos_boot.actuator import actuator
 from nacos_boot.background import Background
 from nacos_boot.bootstrap import Bootstrap
 from nacos_boot.config import ConfigState, NacosConfig
-from nacos_boot.config_reader import document_key
 from nacos_boot.discovery import Discovery
 from nacos_boot.health import Health, HealthRegistry, Status
 from nacos_boot.instance import Instance
@@ -26,18 +24,19 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T", bound=BaseModel)
 
-DISTRIBUTION = "websocket-cluster"
-
 
 class Boot(Generic[T]):
     """One program's ties to Nacos, in the order in which a composition root uses them.
 
     `load` before anything else; `register` last, when the program serves; `deregister` first when
-    it ends; `close` last.
+    it ends; `close` last. `version` is the program's own, told in the registry and the actuator.
     """
 
-    def __init__(self, model: type[T], bootstrap: Bootstrap, background: Background) -> None:
+    def __init__(
+        self, model: type[T], bootstrap: Bootstrap, background: Background, *, version: str
+    ) -> None:
         self.bootstrap = bootstrap
+        self.version = version
         self.health = HealthRegistry()
         self._background = background
         self._client = NacosClient(bootstrap.nacos)
@@ -96,7 +95,7 @@ class Boot(Generic[T]):
             metadata={
                 "preserved.register.source": "SPRING_CLOUD",
                 "management.context-path": "/actuator",
-                "version": program_version(),
+                "version": self.version,
                 "nacos.config.md5": self.config.state.md5,
                 **metadata,
                 **settings.metadata,
@@ -137,7 +136,7 @@ class Boot(Generic[T]):
         """Build the actuator's routes for the program's Quart app."""
         return actuator(
             self.health,
-            lambda: {"app": {"name": self.bootstrap.application, "version": program_version()}},
+            lambda: {"app": {"name": self.bootstrap.application, "version": self.version}},
             {"nacosconfig": self._describe_config, **(endpoints or {})},
         )
 
@@ -165,16 +164,8 @@ class Boot(Generic[T]):
                     "group": item.group,
                     "refresh": item.refresh,
                     # None where the document does not exist.
-                    "md5": self.config.document_md5s.get(document_key(item)),
+                    "md5": self.config.document_md5s.get(item.key),
                 }
                 for item in self.bootstrap.documents
             ],
         }
-
-
-def program_version() -> str:
-    """Give the version of the installed distribution; `dev` in a bare checkout."""
-    try:
-        return version(DISTRIBUTION)
-    except PackageNotFoundError:
-        return "dev"

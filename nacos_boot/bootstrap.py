@@ -4,13 +4,14 @@ Source: Spring Cloud Alibaba reference, "Nacos Config" and "Nacos Discovery".
 """
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from nacos_boot.documents import DocumentError, parse_yaml
 from nacos_boot.relaxed import from_arguments
@@ -18,6 +19,9 @@ from nacos_boot.section import Duration, OpenSection
 from nacos_boot.settings import SettingsError, bind
 from nacos_boot.sources import PropertySource
 from nacos_boot.startup import StartError
+
+_DEFAULT_PORT = 8848
+_ADDRESS = re.compile(r"(?P<base>(?:https?://)?[^\s/:@]+)(?::(?P<port>\d{1,5}))?/?")
 
 
 def _comma_separated(value: Any) -> Any:
@@ -39,6 +43,21 @@ def _strings(value: Any) -> Any:
     return value
 
 
+def _with_port(address: str) -> str:
+    match = _ADDRESS.fullmatch(address)
+    if match is None:
+        raise ValueError(f"'{address}' is no address: expected host:port, such as 127.0.0.1:8848")
+    return f"{match['base']}:{match['port'] or _DEFAULT_PORT}"
+
+
+ServerAddress = Annotated[str, AfterValidator(_with_port)]
+"""`host:port`, with or without `http://` before it; the port is 8848 where it isn't given."""
+
+ServerAddresses = Annotated[
+    list[ServerAddress], BeforeValidator(_comma_separated), Field(min_length=1)
+]
+"""The servers of one Nacos cluster, as a list or as one string with commas."""
+
 StringMap = Annotated[dict[str, str], BeforeValidator(_strings)]
 """Instance metadata: Nacos and Spring Cloud keep strings only."""
 
@@ -50,15 +69,20 @@ class DocumentSettings(OpenSection):
     group: str = "DEFAULT_GROUP"
     refresh: bool = False
 
+    @property
+    def key(self) -> str:
+        """`group/data id`, which identifies the document within its namespace."""
+        return f"{self.group}/{self.data_id}"
+
 
 class ConfigSettings(OpenSection):
     """`spring.cloud.nacos.config`: which documents hold the settings."""
 
     group: str = "DEFAULT_GROUP"
     prefix: str = ""
-    file_extension: str = "yml"
-    shared_configs: list[DocumentSettings] = []
-    extension_configs: list[DocumentSettings] = []
+    file_extension: Literal["yml", "yaml"] = "yml"
+    shared_configs: list[DocumentSettings] = Field(default=[])
+    extension_configs: list[DocumentSettings] = Field(default=[])
     timeout: Duration = timedelta(seconds=3)
     watchdog_interval: Duration = timedelta(seconds=5)
     snapshot: bool = True
@@ -76,14 +100,14 @@ class DiscoverySettings(OpenSection):
     port: int = 0
     weight: float = Field(default=1.0, ge=0, le=10_000)
     ephemeral: bool = True
-    metadata: StringMap = {}
+    metadata: StringMap = Field(default={})
     watchdog_interval: Duration = timedelta(seconds=5)
 
 
 class NacosSettings(OpenSection):
     """`spring.cloud.nacos`: the server and the account."""
 
-    server_addr: CommaSeparated = ["127.0.0.1:8848"]
+    server_addr: ServerAddresses = Field(default=["127.0.0.1:8848"])
     username: str = ""
     password: SecretStr = SecretStr("")
     namespace: str = ""
@@ -97,21 +121,21 @@ class _Cloud(OpenSection):
 
 
 class _Application(OpenSection):
-    name: str
+    name: str = ""
 
 
 class _Profiles(OpenSection):
-    active: CommaSeparated = []
+    active: CommaSeparated = Field(default=[])
 
 
 class _Spring(OpenSection):
-    application: _Application
+    application: _Application = _Application()
     profiles: _Profiles = _Profiles()
     cloud: _Cloud = _Cloud()
 
 
 class _BootstrapFile(OpenSection):
-    spring: _Spring
+    spring: _Spring = _Spring()
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,26 +161,20 @@ class Bootstrap:
         in the order of `spring.profiles.active`. The program's own documents always refresh.
         """
         config = self.nacos.config
-        prefix = config.prefix or self.application
-        names = [prefix, *(f"{prefix}-{profile}" for profile in self.profiles)]
-        own = [
-            DocumentSettings.model_validate(
-                {
-                    "data-id": f"{name}.{config.file_extension}",
-                    "group": config.group,
-                    "refresh": True,
-                }
-            )
-            for name in names
-        ]
-        return (*config.shared_configs, *config.extension_configs, *own)
+        profiles = [self._own(f"-{profile}") for profile in self.profiles]
+        return (*config.shared_configs, *config.extension_configs, self.required, *profiles)
 
     @property
     def required(self) -> DocumentSettings:
         """The document that must exist for a start: the one named after the program."""
+        return self._own("")
+
+    def _own(self, suffix: str) -> DocumentSettings:
         config = self.nacos.config
-        wanted = f"{config.prefix or self.application}.{config.file_extension}"
-        return next(document for document in self.documents if document.data_id == wanted)
+        data_id = f"{config.prefix or self.application}{suffix}.{config.file_extension}"
+        return DocumentSettings.model_validate(
+            {"data-id": data_id, "group": config.group, "refresh": True}
+        )
 
 
 def load_bootstrap(
@@ -168,8 +186,10 @@ def load_bootstrap(
     """
     try:
         local = PropertySource(path.name, parse_yaml(path.read_text(encoding="utf-8")))
-    except FileNotFoundError as error:
-        raise StartError(f"{path} does not exist; it must hold the bootstrap settings") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise StartError(
+            f"{path} cannot be read ({error}); it must hold the bootstrap settings", final=True
+        ) from error
     except DocumentError as error:
         raise StartError(f"{path}: {error}", final=True) from error
     try:
@@ -180,6 +200,10 @@ def load_bootstrap(
     except ValueError as error:
         raise StartError(str(error), final=True) from error
     spring = bound.settings.spring
+    if not spring.application.name:
+        raise StartError(
+            f"{path} does not set spring.application.name, the service name", final=True
+        )
     return Bootstrap(
         application=spring.application.name,
         profiles=tuple(spring.profiles.active),

@@ -1,10 +1,10 @@
 """Tell what a new configuration changes: keys, old and new values, secrets masked."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from nacos_boot.settings import display
-from nacos_boot.sources import MergedTree, PropertySource, leaves
+from nacos_boot.settings import Bound, display
+from nacos_boot.sources import MergedTree, leaves
 
 _ABSENT = object()
 
@@ -12,7 +12,7 @@ _ABSENT = object()
 def changed_keys(before: MergedTree, after: MergedTree) -> list[str]:
     """List the dotted keys whose values differ, sorted."""
     old, new = _flat(before.tree), _flat(after.tree)
-    return sorted(key for key in {*old, *new} if old.get(key, _ABSENT) != new.get(key, _ABSENT))
+    return sorted(key for key in {*old, *new} if _differs(key, old, new))
 
 
 def describe(before: MergedTree, after: MergedTree) -> str:
@@ -27,24 +27,22 @@ def describe(before: MergedTree, after: MergedTree) -> str:
     )
 
 
-def without_effect(
-    old: Sequence[PropertySource], new: Sequence[PropertySource], merged: MergedTree
-) -> list[str]:
+def without_effect(before: Bound[Any], after: Bound[Any]) -> list[str]:
     """List keys that were edited in the documents while a higher source pins them."""
-    documents = {source.name for source in new}
-    before = {source.name: _flat(source.tree) for source in old}
-    pinned = set()
-    for source in new:
-        known = before.get(source.name, {})
-        for key, value in _flat(source.tree).items():
-            edited = known.get(key, _ABSENT) != value
-            if edited and merged.origin_of(key) not in documents:
-                pinned.add(key)
-    return sorted(pinned)
+    known = {source.name: _flat(source.tree) for source in before.sources}
+    edited: set[str] = set()
+    for source in after.sources:
+        old, new = known.get(source.name, {}), _flat(source.tree)
+        edited.update(key for key in {*old, *new} if _differs(key, old, new))
+    return sorted(key for key in edited if after.merged.origins.get(key) in after.pinning)
 
 
 def _flat(tree: Mapping[str, Any]) -> dict[str, Any]:
     return {".".join(path): value for path, value in leaves(tree)}
+
+
+def _differs(key: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    return bool(old.get(key, _ABSENT) != new.get(key, _ABSENT))
 
 
 def _shown(key: str, values: Mapping[str, Any]) -> str:

@@ -13,13 +13,12 @@ from pydantic import BaseModel
 
 from nacos_boot.bootstrap import Bootstrap
 from nacos_boot.changes import describe, without_effect
-from nacos_boot.config_reader import ConfigReader, ConfigServer, document_key
-from nacos_boot.documents import DocumentError, parse_yaml
+from nacos_boot.config_reader import ConfigReader, ConfigServer
+from nacos_boot.configuration import Configuration, assemble
 from nacos_boot.live import LiveSettings
-from nacos_boot.nacos_error import NacosError
-from nacos_boot.settings import Bound, Problem, SettingsError, bind
+from nacos_boot.nacos_error import NacosError, UnreachableError
+from nacos_boot.settings import SettingsError
 from nacos_boot.snapshot import SnapshotFile
-from nacos_boot.sources import PropertySource
 from nacos_boot.startup import StartError, retried
 
 log = logging.getLogger(__name__)
@@ -43,13 +42,6 @@ class ConfigState:
     snapshot_age: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Configuration(Generic[T]):
-    contents: Mapping[str, str]
-    sources: tuple[PropertySource, ...]
-    bound: Bound[T]
-
-
 class NacosConfig(Generic[T]):
     """The settings of one program, from its documents in Nacos.
 
@@ -66,9 +58,10 @@ class NacosConfig(Generic[T]):
         )
         self._stirred = asyncio.Event()
         self._reader = ConfigReader(bootstrap, server, self._stirred.set)
+        self._one_at_a_time = asyncio.Lock()
         self._refused: Mapping[str, str] | None = None
         self._observers: list[Callable[[ConfigState], None]] = []
-        self._in_force: _Configuration[T]
+        self._in_force: Configuration[T]
         self.live: LiveSettings[T]
         self.state = ConfigState()
 
@@ -90,21 +83,22 @@ class NacosConfig(Generic[T]):
         Falls back on the snapshot where Nacos cannot be reached. Raises StartError.
         """
         nacos = self._bootstrap.nacos
-        age = None
+        age, where = None, "Nacos"
         try:
             contents = await retried("Nacos", nacos.start_timeout, self._reader.first_read)
-        except StartError as error:
+        except UnreachableError as error:
             snapshot = self._snapshot.load() if nacos.config.snapshot else None
-            if error.final or snapshot is None:
+            if snapshot is None:
                 raise
             contents = dict(snapshot.contents)
-            age = max(time.time() - snapshot.taken_at, 0.0)
-            where = self._snapshot.path
+            age, where = max(time.time() - snapshot.taken_at, 0.0), str(self._snapshot.path)
             log.warning("%s; starting from the snapshot %s, %.0f s old", error, where, age)
         try:
-            self._in_force = self._configuration(contents)
+            self._in_force = assemble(self._model, self._bootstrap, contents)
         except SettingsError as error:
-            raise StartError(f"the settings in Nacos are not valid: {error}", final=True) from error
+            raise StartError(
+                f"the settings in {where} are not valid: {error}", final=True
+            ) from error
         self.live = LiveSettings(self._in_force.bound.settings)
         self.state = ConfigState(_md5(contents), time.time(), snapshot_age=age)
         if age is None:
@@ -123,17 +117,25 @@ class NacosConfig(Generic[T]):
                 async with asyncio.timeout(interval):
                     await self._stirred.wait()
             self._stirred.clear()
-            await self.refresh()
+            try:
+                await self.refresh()
+            except Exception:
+                # A bug must not end the watch: the next change may well be the remedy.
+                log.exception("the settings could not be read again")
 
     async def refresh(self) -> None:
         """Read the documents now and apply what changed. Never raises for a bad document."""
-        try:
-            contents = await self._reader.read(self._in_force.contents)
-        except (NacosError, StartError) as error:
-            if self.state.unreachable is None:
-                log.warning("%s; the settings in force stay", error)
-            self._now(replace(self.state, unreachable=str(error)))
-            return
+        async with self._one_at_a_time:
+            try:
+                contents = await self._reader.read(self._in_force.contents)
+            except (NacosError, StartError) as error:
+                if self.state.unreachable is None:
+                    log.warning("%s; the settings in force stay", error)
+                self._now(replace(self.state, unreachable=str(error)))
+            else:
+                self._take(contents)
+
+    def _take(self, contents: dict[str, str]) -> None:
         if self.state.unreachable is not None:
             log.info("Nacos at %s answers again", self._server.address)
         reached = replace(self.state, unreachable=None, snapshot_age=None)
@@ -148,43 +150,26 @@ class NacosConfig(Generic[T]):
     def _applied(self, contents: dict[str, str], state: ConfigState) -> ConfigState:
         before = self._in_force
         try:
-            gone = [key for key in before.contents if key not in contents]
-            if gone:
-                raise SettingsError([_deleted(key) for key in gone])
-            after = self._configuration(contents)
+            after = assemble(self._model, self._bootstrap, contents, replaces=before)
         except SettingsError as error:
-            self._refused = contents
-            log.error("the change in Nacos is refused, the last good settings stay: %s", error)
-            return replace(state, error=str(error))
+            return self._refuse(contents, state, str(error))
+        except Exception as error:
+            # A check of the program's own settings has a bug; it must not stop the program.
+            log.exception("the settings could not be checked")
+            return self._refuse(contents, state, f"a check of the settings failed: {error!r}")
         self._in_force, self._refused = after, None
         log.info("settings changed: %s", describe(before.bound.merged, after.bound.merged))
-        for key in without_effect(before.sources, after.sources, after.bound.merged):
+        for key in without_effect(before.bound, after.bound):
             origin = after.bound.merged.origin_of(key)
             log.warning("the edit of %s has no effect: %s pins this key", key, origin)
         self.live.swap(after.bound.settings)
         self._save_snapshot()
         return ConfigState(_md5(contents), time.time())
 
-    def _configuration(self, contents: Mapping[str, str]) -> _Configuration[T]:
-        sources: list[PropertySource] = []
-        problems: list[Problem] = []
-        for document in self._bootstrap.documents:
-            content = contents.get(document_key(document))
-            if content is None:
-                continue
-            try:
-                sources.append(PropertySource(document.data_id, parse_yaml(content)))
-            except DocumentError as error:
-                problems.append(Problem(document.data_id, "the document", "(text)", str(error)))
-        if problems:
-            raise SettingsError(problems)
-        bound = bind(
-            self._model,
-            [self._bootstrap.local, *sources],
-            self._bootstrap.environ,
-            [self._bootstrap.arguments],
-        )
-        return _Configuration(contents, tuple(sources), bound)
+    def _refuse(self, contents: dict[str, str], state: ConfigState, error: str) -> ConfigState:
+        self._refused = contents
+        log.error("the change in Nacos is refused, the last good settings stay: %s", error)
+        return replace(state, error=error)
 
     def _save_snapshot(self) -> None:
         if not self._bootstrap.nacos.config.snapshot:
@@ -198,16 +183,10 @@ class NacosConfig(Generic[T]):
         if state != self.state:
             self.state = state
             for callback in self._observers:
-                callback(state)
-
-
-def _deleted(key: str) -> Problem:
-    return Problem(
-        key.partition("/")[2],
-        "the document",
-        "(deleted)",
-        "expected it to exist, since it is in force; publish it again, or restart without it",
-    )
+                try:
+                    callback(state)
+                except Exception:
+                    log.exception("a component could not take over the state of the settings")
 
 
 def _md5(contents: Mapping[str, str]) -> str:

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from nacos_boot.bootstrap import Bootstrap, DocumentSettings
-from nacos_boot.nacos_error import NacosError
+from nacos_boot.bootstrap import Bootstrap
+from nacos_boot.nacos_error import NacosError, NacosForbiddenError, UnreachableError
 from nacos_boot.startup import StartError
 
 
@@ -40,13 +40,21 @@ class ConfigReader:
         self._listening: set[str] = set()
 
     async def first_read(self) -> dict[str, str]:
-        """Read every document. Raises StartError where Nacos or the required document is missing."""
+        """Read every document.
+
+        Raises StartError where the account or the required document is missing, UnreachableError
+        where Nacos does not answer.
+        """
         try:
             contents = await self.read({}, everything=True)
+        except NacosForbiddenError as error:
+            raise StartError(
+                f"{error}: check the permissions of spring.cloud.nacos.username"
+            ) from error
         except NacosError as error:
-            raise StartError(f"{error}: check spring.cloud.nacos.server-addr") from error
+            raise UnreachableError(f"{error}: check spring.cloud.nacos.server-addr") from error
         required = self._bootstrap.required
-        if document_key(required) not in contents:
+        if required.key not in contents:
             raise StartError(
                 f"Nacos at {self._server.address} has no data id '{required.data_id}' in group"
                 f" '{required.group}', namespace '{self._bootstrap.nacos.namespace or 'public'}':"
@@ -63,7 +71,7 @@ class ConfigReader:
         await self._listen()
         contents: dict[str, str] = {}
         for document in self._bootstrap.documents:
-            key = document_key(document)
+            key = document.key
             content = known.get(key)
             if document.refresh or everything:
                 content = await self._server.get_config(document.data_id, document.group)
@@ -75,15 +83,10 @@ class ConfigReader:
         fresh = [
             document
             for document in self._bootstrap.documents
-            if document.refresh and document_key(document) not in self._listening
+            if document.refresh and document.key not in self._listening
         ]
         for document in fresh:
             await self._server.listen(document.data_id, document.group, self._stirred)
-            self._listening.add(document_key(document))
+            self._listening.add(document.key)
         if fresh:
             await self._server.start_listening()
-
-
-def document_key(document: DocumentSettings) -> str:
-    """Identify a document within a namespace."""
-    return f"{document.group}/{document.data_id}"

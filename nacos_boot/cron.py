@@ -1,12 +1,13 @@
 """Spring's cron expressions on APScheduler.
 
 Source: Spring Framework, `CronExpression`: six fields (second, minute, hour, day of month, month,
-day of week), weekdays 0 and 7 are Sunday, `?` means any.
+day of week), weekdays 0 and 7 are Sunday, `?` means any, all fields must match.
 """
 
-import functools
 import re
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, date, timedelta
+from itertools import pairwise
 from typing import Any
 
 from apscheduler.triggers.cron import CronTrigger
@@ -20,120 +21,163 @@ _MACROS = {
     "@midnight": "0 0 0 * * *",
     "@hourly": "0 0 * * * *",
 }
-_NAMES = ("second", "minute", "hour", "day", "month", "day_of_week")
-_TITLES = ("second", "minute", "hour", "day of month", "month", "day of week")
-_WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+_WEEKDAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
+_SUNDAY = 7
 _EXAMPLE = (
     "expected Spring's six fields, such as '*/10 * * * * *' (second minute hour day month weekday)"
 )
+_PART = re.compile(r"(?P<first>\*|\w+)(?:-(?P<last>\w+))?(?:/(?P<step>\d+))?", re.ASCII)
+# The calendar repeats itself after 28 years, from 1901 to 2099.
+_CYCLE = range(date(2024, 1, 1).toordinal(), date(2052, 1, 1).toordinal())
 
 
 class CronError(ValueError):
     """The expression cannot be used; the message says why and what was expected."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Field:
+    name: str  # APScheduler's
+    title: str
+    lowest: int
+    highest: int
+    words: tuple[str, ...] = ()  # for the lowest value and those above it
+
+
+_FIELDS = (
+    _Field("second", "second", 0, 59),
+    _Field("minute", "minute", 0, 59),
+    _Field("hour", "hour", 0, 23),
+    _Field("day", "day of month", 1, 31),
+    _Field("month", "month", 1, 12, _MONTHS),
+    _Field("day_of_week", "day of week", 1, _SUNDAY, _WEEKDAYS),
+)
+
+
 class SpringCron:
-    """A parsed expression: a trigger for APScheduler, and its longest gap."""
+    """A parsed expression: a trigger for APScheduler, and its longest gap. Times are in UTC."""
 
     def __init__(self, expression: str) -> None:
         self.expression = expression
-        fields = _MACROS.get(expression.strip().lower(), expression).split()
-        if len(fields) != len(_NAMES):
-            raise CronError(f"the cron expression has {len(fields)} fields; {_EXAMPLE}")
-        translated = {
-            name: _translate(text, title)
-            for name, title, text in zip(_NAMES, _TITLES, fields, strict=True)
-        }
-        try:
-            self.trigger: Any = CronTrigger(**translated, timezone=UTC)
-        except ValueError as error:
-            raise CronError(f"{error}; {_EXAMPLE}") from error
+        texts = _MACROS.get(expression.strip().lower(), expression).split()
+        if len(texts) != len(_FIELDS):
+            raise CronError(f"the cron expression has {len(texts)} fields; {_EXAMPLE}")
+        values = [_values(text, field) for text, field in zip(texts, _FIELDS, strict=True)]
+        self._seconds, self._minutes, self._hours, self._days, self._months, weekdays = values
+        self._weekdays = sorted({day or _SUNDAY for day in weekdays})
+        self.trigger: Any = CronTrigger(
+            second=_listed(self._seconds),
+            minute=_listed(self._minutes),
+            hour=_listed(self._hours),
+            day=_listed(self._days),
+            month=_listed(self._months),
+            # APScheduler counts weekdays from Monday; names mean the same to both.
+            day_of_week=",".join(_WEEKDAYS[day - 1].lower() for day in self._weekdays),
+            timezone=UTC,
+        )
 
     def longest_gap(self, limit: timedelta) -> timedelta | None:
         """Give the longest time between two firings, or None where it is above `limit`.
 
-        It looks at every second of a minute, every minute of an hour, and at the last minute of
-        every hour of a week and of every day of a leap year, in UTC.
+        The calendar is taken to be that of the years 1901 to 2099.
         """
-        longest = timedelta(0)
-        for minute in _SAMPLES:
-            fired = self.trigger.get_next_fire_time(None, minute)
-            if fired is None or fired - minute > limit:
-                return None
-            while fired < minute + _MINUTE:
-                following = self.trigger.get_next_fire_time(fired, fired)
-                if following is None or following - fired > limit:
-                    return None
-                longest = max(longest, following - fired)
-                # Seconds look alike in every minute: one minute is walked through, of the others
-                # only the step out of it is new.
-                if minute is not _SAMPLES[0] and following < minute + _MINUTE:
-                    following = max(following, minute + self._last_second())
-                fired = following
-        return longest
+        days = self._longest_step_between_days()
+        if days is None:
+            return None
+        overnight = timedelta(days=days) - self._time_of_day(-1) + self._time_of_day(0)
+        gap = max(self._longest_within_a_day(), overnight)
+        return gap if gap <= limit else None
 
-    def _last_second(self) -> timedelta:
-        return timedelta(seconds=max(self._seconds))
-
-    @functools.cached_property
-    def _seconds(self) -> list[int]:
-        start = self.trigger.get_next_fire_time(None, _SAMPLES[0]).replace(second=0)
-        seconds, fired = [], self.trigger.get_next_fire_time(None, start)
-        while fired < start + _MINUTE:
-            seconds.append(fired.second)
-            fired = self.trigger.get_next_fire_time(fired, fired)
-        return seconds
-
-
-_MINUTE = timedelta(minutes=1)
-_START = datetime(2024, 1, 1, tzinfo=UTC)
-_SAMPLES = (
-    *(_START + timedelta(minutes=minute) for minute in range(60)),
-    *(_START + timedelta(hours=hour, minutes=59) for hour in range(24 * 7)),
-    *(_START + timedelta(days=day, hours=23, minutes=59) for day in range(366)),
-)
-
-
-def _translate(text: str, title: str) -> str:
-    if unsupported := re.search(r"[#LW](?![a-z])", text):
-        raise CronError(
-            f"'{unsupported[0]}' in the {title} field '{text}' is not supported; {_EXAMPLE}"
+    def _time_of_day(self, index: int) -> timedelta:
+        return timedelta(
+            hours=self._hours[index], minutes=self._minutes[index], seconds=self._seconds[index]
         )
+
+    def _longest_within_a_day(self) -> timedelta:
+        # The step to the next minute (or hour) that fires leads from the last second of one to
+        # the first second of the other.
+        seconds = self._seconds[0] - self._seconds[-1]
+        minutes = 60 * (self._minutes[0] - self._minutes[-1]) + seconds
+        return timedelta(
+            seconds=max(
+                _longest_step(self._seconds),
+                60 * step + seconds if (step := _longest_step(self._minutes)) else 0,
+                3600 * step + minutes if (step := _longest_step(self._hours)) else 0,
+            )
+        )
+
+    def _longest_step_between_days(self) -> int | None:
+        """Give the most days from one on which it fires to the next; None where there is none."""
+        fires = [day for day in map(date.fromordinal, _CYCLE) if self._fires_on(day)]
+        if not fires:
+            return None
+        steps = [(after - before).days for before, after in pairwise(fires)]
+        return max([*steps, len(_CYCLE) - (fires[-1] - fires[0]).days])
+
+    def _fires_on(self, day: date) -> bool:
+        return (
+            day.isoweekday() in self._weekdays
+            and day.month in self._months
+            and day.day in self._days
+        )
+
+
+def _values(text: str, field: _Field) -> list[int]:
+    """List the values that one field of the expression names, sorted."""
     if text == "?":
-        if not title.startswith("day"):
-            raise CronError(f"'?' is only for days, not for the {title} field; {_EXAMPLE}")
-        return "*"
-    if title == "day of week":
-        return ",".join(_weekdays(part) for part in text.lower().split(","))
-    return text.lower()
+        if not field.title.startswith("day"):
+            raise CronError(f"'?' is only for days, not for the {field.title} field; {_EXAMPLE}")
+        text = "*"
+    values: set[int] = set()
+    for part in text.split(","):
+        values.update(_range(part, text, field))
+    return sorted(values)
 
 
-def _weekdays(part: str) -> str:
-    # APScheduler counts weekdays from Monday; names mean the same to both.
-    span, slash, step = part.partition("/")
-    if span == "*":
-        names = list(_WEEKDAYS[:7])
+def _range(part: str, text: str, field: _Field) -> range:
+    where = f"in the {field.title} field '{text}'"
+    match = _PART.fullmatch(part)
+    if match is None or (match["first"] == "*" and match["last"]):
+        raise _unknown(part, where)
+    step = int(match["step"] or 1)
+    if step == 0:
+        raise CronError(f"the step of '{part}' {where} must be above 0; {_EXAMPLE}")
+    if match["first"] == "*":
+        return range(field.lowest, field.highest + 1, step)
+    first = _number(match["first"], where, field)
+    if match["last"]:
+        last = _number(match["last"], where, field)
+        if field.name == "day_of_week" and first == _SUNDAY:
+            first = 0  # Sunday opens a range as 0 and closes it as 7
     else:
-        first, dash, last = span.partition("-")
-        begin = _weekday_number(first)
-        end = _weekday_number(last) if dash else begin
-        if slash and not dash:
-            end = 6
-        if end == 0 and dash and begin > 0:
-            end = 7
-        if end < begin:
-            raise CronError(f"the weekday range '{part}' runs backwards; {_EXAMPLE}")
-        names = [_WEEKDAYS[number] for number in range(begin, end + 1)]
-    if not slash:
-        return ",".join(names)
-    if not step.isdigit() or int(step) == 0:
-        raise CronError(f"the step in the weekday field '{part}' is no number above 0; {_EXAMPLE}")
-    return ",".join(names[:: int(step)])
+        last = field.highest if match["step"] else first
+    if last < first:
+        raise CronError(f"the range '{part}' {where} runs backwards; {_EXAMPLE}")
+    return range(first, last + 1, step)
 
 
-def _weekday_number(text: str) -> int:
-    if text in _WEEKDAYS:
-        return _WEEKDAYS.index(text)
-    if text.isdigit() and int(text) < len(_WEEKDAYS):
-        return int(text)
-    raise CronError(f"'{text}' is no weekday (0-7 or SUN-SAT); {_EXAMPLE}")
+def _number(text: str, where: str, field: _Field) -> int:
+    if text.upper() in field.words:
+        return field.words.index(text.upper()) + field.lowest
+    if not text.isdigit():
+        raise _unknown(text, where)
+    number = int(text)
+    lowest = 0 if field.name == "day_of_week" else field.lowest
+    if not lowest <= number <= field.highest:
+        raise CronError(f"{number} {where} is not between {lowest} and {field.highest}; {_EXAMPLE}")
+    return number
+
+
+def _unknown(text: str, where: str) -> CronError:
+    # Spring's L, W and # have no counterpart in APScheduler.
+    fault = "is not supported" if set("#LW") & set(text.upper()) else "is no value"
+    return CronError(f"'{text}' {where} {fault}; {_EXAMPLE}")
+
+
+def _longest_step(values: list[int]) -> int:
+    return max((after - before for before, after in pairwise(values)), default=0)
+
+
+def _listed(values: list[int]) -> str:
+    return ",".join(str(value) for value in values)

@@ -36,6 +36,7 @@ class Discovery:
         self._interval = interval.total_seconds()
         self._observers: list[Callable[[tuple[Instance, ...]], None]] = []
         self._subscribed = False
+        self._pushes = 0
         self._stopped = False
         self.instances: tuple[Instance, ...] = ()
         self.error: str | None = None
@@ -60,15 +61,22 @@ class Discovery:
         """Ask Nacos for the list now. Never raises; `error` says what went wrong."""
         try:
             if not self._subscribed:
-                await self._server.subscribe(self._service, self._group, self._take)
+                await self._server.subscribe(self._service, self._group, self._pushed)
                 self._subscribed = True
-            self._take(await self._server.instances(self._service, self._group))
+            before = self._pushes
+            found = await self._server.instances(self._service, self._group)
+            if self._pushes == before:  # or the answer may be older than what was pushed
+                self._take(found)
         except NacosError as error:
             if self.error is None:
                 log.warning("%s; the last list of %s stays in force", error, self._service)
             self.error = str(error)
         else:
             self.error = None
+
+    def _pushed(self, instances: tuple[Instance, ...]) -> None:
+        self._pushes += 1
+        self._take(instances)
 
     def _take(self, instances: tuple[Instance, ...]) -> None:
         found = tuple(sorted(instances, key=lambda instance: (instance.ip, instance.port)))
@@ -77,5 +85,9 @@ class Discovery:
         self.instances = found
         addresses = ", ".join(instance.address for instance in found) or "none"
         log.info("instances of %s: %s", self._service, addresses)
-        for callback in self._observers:
-            callback(found)
+        for callback in list(self._observers):
+            try:
+                callback(found)
+            except Exception:
+                # The others must learn of it all the same, and so must the next call.
+                log.exception("a component could not take over the instances")

@@ -49,7 +49,7 @@ class _Loader(yaml.CSafeLoader):
 def parse_yaml(text: str) -> dict[str, Any]:
     """Read one YAML document into a nested dict whose keys are single names.
 
-    A dotted key (`websocket.push.mode: routed`) means the same as the nested form, as in Spring.
+    A dotted key (`shop.cart.limit: 5`) means the same as the nested form, as in Spring.
     An empty document gives an empty dict. Raises DocumentError.
     """
     tree = _load(text)

@@ -3,10 +3,13 @@
 Source: Spring Boot reference, "Actuator: Health Information" and "Kubernetes Probes".
 """
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+
+log = logging.getLogger(__name__)
 
 
 class Status(StrEnum):
@@ -60,14 +63,34 @@ class HealthRegistry:
         status, body = self._report(set(self._indicators))
         return status, {**body, "groups": ["liveness", "readiness"]}
 
+    def component(self, name: str) -> tuple[Status, dict[str, Any]] | None:
+        """Answer for `/actuator/health/<name>`; None where there is no such indicator."""
+        if name not in self._indicators:
+            return None
+        health = self._ask(name)
+        return health.status, _body(health)
+
     def _report(self, names: set[str]) -> tuple[Status, dict[str, Any]]:
         state = Status.UP if self.accepting else Status.OUT_OF_SERVICE
         components: dict[str, Any] = {"readinessState": {"status": state}}
         worst = state
         for name in sorted(names):
-            health = self._indicators[name]()
-            components[name] = {"status": health.status}
-            if health.details:
-                components[name]["details"] = dict(health.details)
+            health = self._ask(name)
+            components[name] = _body(health)
             worst = min(worst, health.status, key=_SEVERITY.index)
         return worst, {"status": worst, "components": components}
+
+    def _ask(self, name: str) -> Health:
+        try:
+            return self._indicators[name]()
+        except Exception as error:
+            # As in Spring: an indicator that cannot tell is down, and the others are still shown.
+            log.exception("the health indicator '%s' failed", name)
+            return Health(Status.DOWN, {"error": repr(error)})
+
+
+def _body(health: Health) -> dict[str, Any]:
+    body: dict[str, Any] = {"status": health.status}
+    if health.details:
+        body["details"] = dict(health.details)
+    return body

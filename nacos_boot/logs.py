@@ -16,30 +16,36 @@ _SPRING_LEVELS = {
     "FATAL": logging.CRITICAL,
     "OFF": logging.CRITICAL + 10,
 }
+# They tell of every job run and every request.
+_QUIET = ("apscheduler", "uvicorn", "quart", "asyncio")
+_START_LEVELS = {"root": logging.INFO, **dict.fromkeys(_QUIET, logging.WARNING)}
 _SECRET = re.compile(
-    r"((?:access[_-]?token|password|authorization)['\"]?\s*[:=]\s*['\"]?(?:Bearer\s+)?)[^\s'\",&}]+",
+    r"((?:access[_-]?token|password|secret|authorization|api[_-]?key)['\"]?\s*[:=]\s*['\"]?"
+    r"(?:(?:Bearer|Basic)\s+)?)[^\s'\",&;}]+",
     re.IGNORECASE,
 )
+_BEARER = re.compile(r"(\bbearer[. ])[\w.~+/=-]{12,}", re.IGNORECASE)
 
 
-class _MaskSecrets(logging.Filter):
-    def filter(self, record: logging.LogRecord) -> bool:
-        text = record.getMessage()
-        masked = _SECRET.sub(r"\1******", text)
-        if masked != text:
-            record.msg, record.args = masked, None
-        return True
+def masked(text: str) -> str:
+    """Give the text with the values of passwords, tokens and keys replaced."""
+    return _BEARER.sub(r"\1******", _SECRET.sub(r"\1******", text))
+
+
+class _MaskingFormatter(logging.Formatter):
+    """Masks the finished line, so that arguments and tracebacks are covered, too."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return masked(super().format(record))
 
 
 def set_up_logs() -> None:
     """Send every log record to standard error, in one format, with secrets masked."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter(_FORMAT))
-    handler.addFilter(_MaskSecrets())
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    # They tell of every job run and every request.
-    for noisy in ("apscheduler", "uvicorn", "quart", "asyncio"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    handler.setFormatter(_MaskingFormatter(_FORMAT))
+    logging.basicConfig(handlers=[handler], force=True)
+    for name, level in _START_LEVELS.items():
+        _logger(name).setLevel(level)
 
 
 def spring_level(name: str) -> int:
@@ -51,10 +57,12 @@ def spring_level(name: str) -> int:
 
 
 def apply_levels(old: Mapping[str, str], new: Mapping[str, str]) -> None:
-    """Set the levels of `logging.level.*`; a logger that is no longer named inherits again."""
+    """Set the levels of `logging.level.*`; a logger that is no longer named is as at the start."""
     for name in old.keys() - new.keys():
-        logging.getLogger("" if name == "root" else name).setLevel(
-            logging.INFO if name == "root" else logging.NOTSET
-        )
+        _logger(name).setLevel(_START_LEVELS.get(name, logging.NOTSET))
     for name, level in new.items():
-        logging.getLogger("" if name == "root" else name).setLevel(spring_level(level))
+        _logger(name).setLevel(spring_level(level))
+
+
+def _logger(name: str) -> logging.Logger:
+    return logging.getLogger("" if name == "root" else name)

@@ -1,7 +1,6 @@
 """Errors as problem documents (RFC 9457)."""
 
 from collections.abc import Mapping, Sequence
-from http import HTTPStatus
 from typing import Any
 
 import msgspec
@@ -50,10 +49,10 @@ def use_problems(app: Quart) -> None:
             for name, value in error.get_headers()
             if name.lower() in {"allow", "retry-after"}
         }
-        return problem(status, HTTPStatus(status).phrase, error.description or "", headers=headers)
+        return problem(status, error.name, error.description or "", headers=headers)
 
     async def bug(error: Exception) -> Response:
-        app.logger.exception("a request failed", exc_info=error)
+        app.logger.error("a request failed", exc_info=error)
         return problem(500, "Internal Server Error", "The request failed; the log says why.")
 
     app.register_error_handler(HTTPException, http_error)

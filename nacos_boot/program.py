@@ -3,66 +3,92 @@
 import asyncio
 import logging
 import os
+import resource
 import signal
 import sys
 from collections.abc import Awaitable, Callable
 
 import uvloop
 
-from nacos_boot.logs import set_up_logs
+from nacos_boot.logs import masked, set_up_logs
 from nacos_boot.startup import StartError
 
 log = logging.getLogger(__name__)
 
 _KILLED_BY_SIGNAL = 128
+_MANY_FILES = 1_048_576
 
 
 class Stop:
-    """The wish to end: SIGTERM or SIGINT. A second signal ends the process at once."""
+    """The wish to end: SIGTERM or SIGINT. A second signal ends the process at once.
 
-    def __init__(self) -> None:
+    `interrupt` is called when the signal comes before anybody waits for it: while the program is
+    still starting, when there is nothing to drain.
+    """
+
+    def __init__(self, interrupt: Callable[[], object]) -> None:
+        self._interrupt = interrupt
+        self._awaited = False
         self._requested = asyncio.Event()
+        self.signal: signal.Signals | None = None
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._received, number)
 
     async def wait(self) -> None:
-        """Wait for the first signal."""
+        """Wait for the first signal; from now on the program ends in its own order."""
+        self._awaited = True
         await self._requested.wait()
 
     @property
     def requested(self) -> bool:
         """Whether a signal has come."""
-        return self._requested.is_set()
+        return self.signal is not None
 
-    def _received(self, number: int) -> None:
-        name = signal.Signals(number).name
-        if self._requested.is_set():
-            log.warning("%s again: ending at once", name)
+    def _received(self, number: signal.Signals) -> None:
+        if self.signal is not None:
+            log.warning("%s again: ending at once", number.name)
             logging.shutdown()
             os._exit(_KILLED_BY_SIGNAL + number)
-        log.info("%s: shutting down", name)
+        log.info("%s: shutting down", number.name)
+        self.signal = number
         self._requested.set()
+        if not self._awaited:
+            self._interrupt()
 
 
 def run_program(main: Callable[[Stop], Awaitable[None]]) -> int:
     """Run `main(stop)` on uvloop and give the exit code.
 
-    A StartError becomes one sentence on standard error and the code 1.
+    A StartError becomes one sentence on standard error and the code 1. A signal during the start
+    cancels `main`, and the code is that of a process killed by it.
     """
     set_up_logs()
-
-    async def wrapped() -> None:
-        stop = Stop()
-        running = asyncio.ensure_future(main(stop))
-        stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        await running
-
+    _allow_many_files()
     try:
-        uvloop.run(wrapped())
+        return uvloop.run(_run(main))
     except StartError as error:
-        sys.stderr.write(f"cannot start: {error}\n")
+        sys.stderr.write(f"cannot start: {masked(str(error))}\n")
         return 1
+
+
+def _allow_many_files() -> None:
+    # Each connection is a file, and many systems begin with a soft limit of 1024.
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = min(hard, _MANY_FILES) if hard != resource.RLIM_INFINITY else _MANY_FILES
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+async def _run(main: Callable[[Stop], Awaitable[None]]) -> int:
+    running = asyncio.current_task()
+    assert running is not None  # noqa: S101 - uvloop.run() runs a task; this tells the type checker
+    stop = Stop(running.cancel)
+    try:
+        await main(stop)
+    except asyncio.CancelledError:
+        if stop.signal is None:
+            raise
+        return _KILLED_BY_SIGNAL + stop.signal
     return 0

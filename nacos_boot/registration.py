@@ -43,14 +43,18 @@ class Registration:
         self._group = group
         self._interval = interval.total_seconds()
         self._stirred = asyncio.Event()
+        # A registration under way must not end after the deregistration.
+        self._one_at_a_time = asyncio.Lock()
         self._wanted = False
+        self._outdated = False  # the registry may not have the instance as it is now
+        self._missing = False
         self.instance = instance
         self.lost = 0
         self.error: str | None = None
 
     async def register(self) -> None:
         """Register now; where Nacos is away, the watch goes on trying."""
-        self._wanted = True
+        self._wanted = self._outdated = True
         await self._put()
 
     async def deregister(self) -> None:
@@ -58,10 +62,11 @@ class Registration:
         if not self._wanted:
             return
         self._wanted = False
-        try:
-            await self._server.deregister(self.instance, self._group)
-        except NacosError as error:
-            log.warning("%s; Nacos drops the instance by itself when we are gone", error)
+        async with self._one_at_a_time:
+            try:
+                await self._server.deregister(self.instance, self._group)
+            except NacosError as error:
+                log.warning("%s; Nacos drops the instance by itself when we are gone", error)
 
     def update(
         self, *, weight: float | None = None, metadata: dict[str, str] | None = None
@@ -72,6 +77,7 @@ class Registration:
         changed = replace(self.instance, weight=weight, metadata=merged)
         if changed != self.instance or merged != self.instance.metadata:
             self.instance = changed
+            self._outdated = True
             self._stirred.set()
 
     async def watch(self) -> None:
@@ -89,29 +95,39 @@ class Registration:
     async def _check(self) -> None:
         if not self._wanted:
             return
-        try:
-            known = await self._server.instances(self.instance.service, self._group)
-        except NacosError as error:
-            self._failed(error)
-            return
-        if any(instance.address == self.instance.address for instance in known):
-            self.error = None
-            return
-        self.lost += 1
-        log.warning("the registry has lost %s; registering again", self.instance.address)
+        if not self._outdated:
+            try:
+                known = await self._server.instances(self.instance.service, self._group)
+            except NacosError as error:
+                self._failed(error)
+                return
+            if any(instance.address == self.instance.address for instance in known):
+                self.error = None
+                self._missing = False
+                return
+            self._outdated = True
+            # An instance that was disabled in the console stays out of sight; that counts once.
+            if not self._missing:
+                self._missing = True
+                self.lost += 1
+                log.warning("the registry has lost %s; registering again", self.instance.address)
         await self._put()
 
     async def _put(self) -> None:
-        if not self._wanted:
-            return
-        try:
-            await self._server.connect()
-            await self._server.register(self.instance, self._group)
-        except (NacosError, StartError) as error:
-            self._failed(error)
-        else:
+        async with self._one_at_a_time:
+            if not self._wanted:
+                return
+            instance = self.instance
+            try:
+                await self._server.connect()
+                await self._server.register(instance, self._group)
+            except (NacosError, StartError) as error:
+                self._failed(error)
+                return
             self.error = None
-            log.info("registered %s as %s", self.instance.address, self.instance.service)
+            self._outdated = self.instance is not instance
+            if not self._missing:
+                log.info("registered %s as %s", instance.address, instance.service)
 
     def _failed(self, error: Exception) -> None:
         if self.error is None:

@@ -1,7 +1,7 @@
 """Relaxed binding: one setting in several spellings, in documents and in the environment.
 
-`max-connections` may be written `maxConnections`, and in the environment it is
-`WEBSOCKET_LIMITS_MAXCONNECTIONS` or `WEBSOCKET_LIMITS_MAX_CONNECTIONS`.
+`shop.max-items` may be written `shop.maxItems`, and in the environment it is `SHOP_MAXITEMS` or
+`SHOP_MAX_ITEMS`.
 
 Source: Spring Boot reference, "Relaxed Binding".
 """

@@ -12,7 +12,8 @@ from nacos_boot.relaxed import canonical, from_environment
 from nacos_boot.sources import MergedTree, PropertySource, leaves, merge
 
 _SECRET = re.compile(
-    r"password|passwd|secret|token|credential|(^|[.-])keys?($|[.\[-])", re.IGNORECASE
+    r"(?i:password|passwd|secret|token|credential)"
+    r"|(?:(?:^|[._-])(?i:key)|[a-z]Key)(?i:s)?(?:$|[.\[])"
 )
 MASK = "******"
 _SHOWN_PROBLEMS = 20
@@ -47,10 +48,16 @@ class SettingsError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Bound(Generic[T]):
-    """Settings that passed every check, with the tree they were made of."""
+    """Settings that passed every check, with the tree and the sources they were made of.
+
+    `sources` stand in the order of their precedence, keys spelled as the settings do; `pinning`
+    names those above them, the environment and the overrides.
+    """
 
     settings: T
     merged: MergedTree
+    sources: tuple[PropertySource, ...]
+    pinning: frozenset[str]
 
 
 def bind(
@@ -66,8 +73,11 @@ def bind(
     spelled = [PropertySource(source.name, canonical(source.tree, model)) for source in sources]
     known = merge(spelled).tree
     environment = from_environment(environ, model, known)
-    above = [PropertySource(source.name, canonical(source.tree, model)) for source in overrides]
-    merged = merge([*spelled, environment, *above])
+    above = [
+        environment,
+        *(PropertySource(source.name, canonical(source.tree, model)) for source in overrides),
+    ]
+    merged = merge([*spelled, *above])
     try:
         tree = resolve(merged.tree, environ)
     except PlaceholderError as error:
@@ -81,7 +91,8 @@ def bind(
         settings = model.model_validate(tree)
     except ValidationError as error:
         raise SettingsError([_problem(item, merged) for item in error.errors()]) from error
-    return Bound(settings, MergedTree(tree, merged.origins))
+    pinning = frozenset(source.name for source in above)
+    return Bound(settings, MergedTree(tree, merged.origins), tuple(spelled), pinning)
 
 
 def display(key: str, value: Any) -> str:

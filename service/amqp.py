@@ -1,9 +1,10 @@
-"""Names and declarations in RabbitMQ, and what its faults mean. With `broker`, the only importers
-of the AMQP client.
+"""Names and declarations in RabbitMQ, and what its faults mean.
+
+The `amqp` modules are the only importers of the AMQP client.
 """
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 import aio_pika
@@ -16,6 +17,7 @@ from aio_pika.exceptions import (
 )
 
 from nacos_boot.startup import StartError
+from service.amqp_lenient import read_leniently
 from service.settings import RabbitSection
 
 T = TypeVar("T")
@@ -33,6 +35,7 @@ AMQP_FAULTS = (AMQPError, OSError, TimeoutError, asyncio.InvalidStateError, Runt
 
 async def open_connection(settings: RabbitSection, name: str, limit: float) -> AbstractConnection:
     """Connect within `limit` seconds. Raises StartError, final for a refused account."""
+    read_leniently()
     where = f"{settings.host}:{settings.port}"
     try:
         async with asyncio.timeout(limit):
@@ -88,10 +91,20 @@ async def declare_node_queue(channel: AbstractChannel, name: str) -> AbstractQue
     return await channel.declare_queue(name, durable=True, auto_delete=True, exclusive=False)
 
 
-async def quietly(call: Awaitable[Any], limit: float) -> None:
-    """Await a call whose failure no longer matters, for `limit` seconds at most."""
+async def bounded(call: Coroutine[Any, Any, T], limit: float) -> T:
+    """Await a call of the client for `limit` seconds at most. Raises AMQP faults.
+
+    When its connection breaks, the client may end a call with CancelledError. Awaited directly
+    that would end our own task, which nobody cancelled.
+    """
+    task = asyncio.create_task(call)
     try:
-        async with asyncio.timeout(limit):
-            await call
-    except AMQP_FAULTS:
-        return
+        await asyncio.wait({task}, timeout=limit)
+    finally:
+        if not task.done():
+            task.cancel()
+    if not task.done():
+        raise TimeoutError("no answer in time")
+    if task.cancelled():
+        raise ConnectionError("the connection broke")
+    return task.result()

@@ -9,7 +9,7 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 
 from service import metrics
 from service.acks import Acks
-from service.amqp import AMQP_FAULTS, FANOUT, declare_exchanges, declare_node_queue
+from service.amqp import AMQP_FAULTS, FANOUT, bounded, declare_exchanges, declare_node_queue
 from service.amqp_link import CALL_LIMIT, AmqpLink
 from service.amqp_publisher import ORIGIN
 from service.push import PushError
@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 PREFETCH = 1000
 CHECK_INTERVAL = 5.0
+SET_ASIDE_PAUSE = 1.0
 
 Handler = Callable[[str, bytes, str | None], None]
 """Takes (exchange, body, message id); raises PushError for a poison message. Must not block."""
@@ -28,8 +29,9 @@ SetAside = Callable[[bytes, str, str], Awaitable[bool]]
 
 
 class AmqpConsumer(AmqpLink):
-    """The connection that consumes. What this node published itself is passed over: its users
-    have it already.
+    """The connection that consumes.
+
+    What this node published itself is passed over: its users have it already.
     """
 
     def __init__(
@@ -49,6 +51,12 @@ class AmqpConsumer(AmqpLink):
     async def run(self) -> None:
         """Repair what breaks, and see that the queue is still there; runs until cancelled."""
         await asyncio.gather(super().run(), self._watch())
+
+    async def close(self) -> None:
+        """Close for good. Never raises."""
+        for task in self._tasks:
+            task.cancel()
+        await super().close()
 
     async def _set_up(self, channel: AbstractChannel) -> None:
         fanout, direct, _ = await declare_exchanges(channel)
@@ -94,10 +102,14 @@ class AmqpConsumer(AmqpLink):
         acks = self._acks
 
         async def set_aside() -> None:
-            # Where the broker could not take it, the message stays unacknowledged and comes again.
-            if await self._set_aside(message.body, exchange, reason):
-                acks.release(tag)
-                self._ack_soon()
+            # Until the broker has it, nothing that came later is acknowledged either, and after
+            # PREFETCH of those nothing more would come: so it is tried while the channel lives.
+            while acks is self._acks:
+                if await self._set_aside(message.body, exchange, reason):
+                    acks.release(tag)
+                    self._ack_soon()
+                    return
+                await asyncio.sleep(SET_ASIDE_PAUSE)
 
         task = asyncio.create_task(set_aside())
         self._tasks.add(task)
@@ -110,8 +122,10 @@ class AmqpConsumer(AmqpLink):
 
     def _start_ack(self) -> None:
         self._acking = False
+        if not self.up:
+            return
         tag = self._acks.due()
-        if tag is None or not self.up:
+        if tag is None:
             return
         task = asyncio.create_task(self._ack(tag))
         self._tasks.add(task)
@@ -126,19 +140,22 @@ class AmqpConsumer(AmqpLink):
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(CHECK_INTERVAL)
-            queue = self._queue
+            queue, connection = self._queue, self._connection
             if not self.up or queue is None:
                 continue
             try:
                 # A queue that somebody deleted closes the channel here, which has it repaired.
-                found = await self._channel.declare_queue(
-                    queue.name, passive=True, timeout=CALL_LIMIT
+                found = await bounded(
+                    self._channel.declare_queue(queue.name, passive=True), CALL_LIMIT
                 )
                 alive = bool(found.declaration_result.consumer_count)
             except AMQP_FAULTS:
                 alive = False
             if not alive:
-                self._on_close()
+                self._broke(connection)
 
     def _changed(self) -> None:
         metrics.BROKER_UP.set(self.up)
+        if self.up:
+            # What came while the link was being set up.
+            self._ack_soon()

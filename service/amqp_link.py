@@ -2,13 +2,14 @@
 
 import asyncio
 import contextlib
+import itertools
 import logging
 from abc import ABC, abstractmethod
 
 from aio_pika.abc import AbstractChannel, AbstractConnection
 
 from nacos_boot.startup import StartError
-from service.amqp import AMQP_FAULTS, open_connection, quietly
+from service.amqp import AMQP_FAULTS, bounded, open_connection
 from service.settings import RabbitSection
 
 log = logging.getLogger(__name__)
@@ -42,12 +43,10 @@ class AmqpLink(ABC):
     async def open(self) -> None:
         """Connect and set up. Raises StartError."""
         self._broken.clear()
-        self._connection = await open_connection(self._settings, self._name, CALL_LIMIT)
+        connection = await open_connection(self._settings, self._name, CALL_LIMIT)
+        self._connection = connection
         try:
-            async with asyncio.timeout(CALL_LIMIT):
-                channel = await self._connection.channel(on_return_raises=True)
-                channel.close_callbacks.add(self._on_close)
-                await self._set_up(channel)
+            await bounded(self._prepare(connection), CALL_LIMIT)
         except AMQP_FAULTS as error:
             await self._drop()
             raise StartError(
@@ -81,7 +80,7 @@ class AmqpLink(ABC):
         await self._drop()
 
     async def _reopen(self) -> None:
-        for attempt in range(1_000_000):
+        for attempt in itertools.count():
             try:
                 await self.open()
             except StartError as error:
@@ -94,16 +93,23 @@ class AmqpLink(ABC):
     async def _drop(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            with contextlib.suppress(asyncio.CancelledError):
-                await quietly(connection.close(), CALL_LIMIT)
+            with contextlib.suppress(*AMQP_FAULTS):
+                await bounded(connection.close(), CALL_LIMIT)
 
-    def _on_close(self, *_: object) -> None:
-        self.up = False
-        self._broken.set()
+    async def _prepare(self, connection: AbstractConnection) -> None:
+        channel = await connection.channel(on_return_raises=True)
+        channel.close_callbacks.add(lambda *_: self._broke(connection))
+        await self._set_up(channel)
+
+    def _broke(self, connection: AbstractConnection | None) -> None:
+        # A connection given up earlier may end late: that must not cost the one in use.
+        if connection is self._connection:
+            self.up = False
+            self._broken.set()
 
     @abstractmethod
     async def _set_up(self, channel: AbstractChannel) -> None:
         """Declare and start what the channel is for. May raise AMQP faults and StartError."""
 
-    def _changed(self) -> None:
+    def _changed(self) -> None:  # noqa: B027 - only one of the two links has somebody to tell
         """Note that `up` may have changed."""

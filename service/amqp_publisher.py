@@ -9,7 +9,7 @@ import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractExchange
 from aio_pika.exceptions import PublishError
 
-from service.amqp import AMQP_FAULTS, declare_exchanges
+from service.amqp import AMQP_FAULTS, bounded, declare_exchanges
 from service.amqp_link import CALL_LIMIT, AmqpLink
 from service.publication import Publication
 from service.settings import RabbitSection
@@ -29,8 +29,9 @@ class Outcome(Enum):
 
 
 class AmqpPublisher(AmqpLink):
-    """The connection that publishes. The broker may block it (memory, disk) without stopping the
-    consumer, which has its own.
+    """The connection that publishes.
+
+    The broker may block it (memory, disk) without stopping the consumer, which has its own.
     """
 
     def __init__(self, settings: RabbitSection, node: str) -> None:
@@ -44,7 +45,18 @@ class AmqpPublisher(AmqpLink):
         """Publish in order and wait for every confirm, 5 s at most. Never raises."""
         if not self.up:
             return [Outcome.FAILED] * len(publications)
-        return await asyncio.gather(*(self._publish(item) for item in publications))
+        # With exceptions as results: the client may end a call of a broken connection with
+        # CancelledError, which must not end the caller.
+        results = await asyncio.gather(
+            *(self._publish(item) for item in publications), return_exceptions=True
+        )
+        faults = [item for item in results if isinstance(item, BaseException)]
+        if faults:
+            reason = str(faults[0]) or "no answer in time"
+            log.warning(
+                "RabbitMQ at %s did not confirm %d messages: %s", self.address, len(faults), reason
+            )
+        return [Outcome.FAILED if isinstance(item, BaseException) else item for item in results]
 
     async def set_aside(self, body: bytes, exchange: str, reason: str) -> bool:
         """Publish a poison message to the dead exchange; True where the broker has it."""
@@ -56,7 +68,7 @@ class AmqpPublisher(AmqpLink):
             headers={**self._headers, "x-exchange": exchange, "x-reason": reason[:1000]},
         )
         try:
-            await self._dead.publish(message, routing_key="", mandatory=False, timeout=CALL_LIMIT)
+            await bounded(self._dead.publish(message, routing_key="", mandatory=False), CALL_LIMIT)
         except AMQP_FAULTS as error:
             log.warning("RabbitMQ at %s did not take a dead message: %s", self.address, error)
             return False
@@ -80,9 +92,6 @@ class AmqpPublisher(AmqpLink):
             )
         except PublishError:
             return Outcome.RETURNED
-        except AMQP_FAULTS as error:
-            log.warning("RabbitMQ at %s did not confirm a message: %s", self.address, error)
-            return Outcome.FAILED
         return Outcome.CONFIRMED
 
     async def _set_up(self, channel: AbstractChannel) -> None:

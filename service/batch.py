@@ -2,6 +2,8 @@
 
 import msgspec
 
+from service.json_text import UNREADABLE, fault_of
+
 _decoder = msgspec.json.Decoder(list[msgspec.Raw])
 
 
@@ -15,8 +17,8 @@ def read_batch(body: bytes, *, max_items: int) -> list[bytes]:
     if text.startswith(b"["):
         try:
             items = [bytes(item) for item in _decoder.decode(text)]
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise BatchError(f"no JSON array: {error}") from error
+        except UNREADABLE as error:
+            raise BatchError(f"no JSON array: {fault_of(error)}") from error
     else:
         items = [line for line in text.split(b"\n") if line.strip()]
     if not items:

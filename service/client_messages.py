@@ -5,6 +5,7 @@ from websockets.frames import Frame, Opcode
 
 from service import metrics
 from service.frames import PONG, RESET
+from service.json_text import UNREADABLE
 
 
 class _ClientMessage(msgspec.Struct):
@@ -33,7 +34,9 @@ class ClientMessages:
         if frame.opcode is not Opcode.CONT:
             self._opcode = frame.opcode
         if not frame.fin or self._fragments:
-            self._fragments.append(bytes(frame.data))
+            # Empty ones are no part of the size limit: the first is kept as the mark of a message.
+            if frame.data or not self._fragments:
+                self._fragments.append(bytes(frame.data))
             if not frame.fin:
                 return None
             message = b"".join(self._fragments)
@@ -55,7 +58,7 @@ class ClientMessages:
         if self.cluster_form:
             try:
                 kind = _decoder.decode(message).type
-            except msgspec.DecodeError:
+            except UNREADABLE:
                 kind = ""
             if kind == "resume":
                 # Nothing is kept for a return: what was missed is not known.

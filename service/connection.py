@@ -8,7 +8,7 @@ and go straight to the transport. An idle connection has no task, no timer and n
 import asyncio
 import time
 from collections.abc import Mapping
-from typing import Any, ClassVar, cast
+from typing import Any
 
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request
@@ -29,27 +29,21 @@ from service.handshake import (
     parse_target,
 )
 from service.user_id import EXPECTED
+from service.wire import Wire
 
-_CLOSE_TIMEOUT = 5.0
 
-
-class Connection(asyncio.Protocol):
+class Connection(Wire):
     """One client.
 
     `alive_at` is when it last sent anything, on the loop's clock; `opened_at` is Unix time.
     """
 
     __slots__ = (
-        "_entered",
         "_inbound",
-        "_paused",
-        "_protocol",
-        "_transport",
         "address",
         "alive_at",
         "attributes",
         "cluster_form",
-        "open",
         "opened_at",
         "ping_sent_at",
         "queue",
@@ -57,19 +51,15 @@ class Connection(asyncio.Protocol):
         "user",
     )
 
-    door: ClassVar[Door]
-
     def __init__(self, config: Any, server_state: Any, app_state: Any) -> None:  # noqa: ARG002 - uvicorn's signature
-        self._protocol: ServerProtocol = ServerProtocol(
-            select_subprotocol=_select,
-            max_size=self.door.limits.max_message,
-            logger=self.door.protocol_logger,
+        super().__init__(
+            ServerProtocol(
+                select_subprotocol=_select,
+                max_size=self.door.limits.max_message,
+                logger=self.door.protocol_logger,
+            )
         )
-        self._transport: asyncio.Transport
         self._inbound: ClientMessages | None = None
-        self._paused = False
-        self._entered = False
-        self.open = False
         self.cluster_form = False
         self.user = ""
         self.address = ""
@@ -79,13 +69,6 @@ class Connection(asyncio.Protocol):
         self.alive_at = 0.0
         self.ping_sent_at = 0.0
         self.opened_at = 0.0
-
-    # The asyncio side.
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the socket over from HTTP."""
-        # uvloop's transports have its methods without being its subclass.
-        self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
         """Feed the protocol, and act on what it reads."""
@@ -103,35 +86,10 @@ class Connection(asyncio.Protocol):
         self._protocol.receive_eof()
         self._handle()
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        """Forget the client, however it went."""
-        self._leave()
-
-    def pause_writing(self) -> None:
-        """Note that the client reads more slowly than we write."""
-        self._paused = True
-
-    def resume_writing(self) -> None:
-        """Note that it has caught up."""
-        self._paused = False
-
-    # What the node does with it.
-
-    def write(self, data: bytes) -> None:
-        """Put whole frames on the wire; one that is too slow is closed with 4008 instead."""
-        if not self.open:
-            return
-        if self._paused:
-            waiting = self._transport.get_write_buffer_size()
-            if waiting + len(data) > self.door.limits.send_buffer:
-                metrics.SLOW_CLIENTS.inc()
-                self.close(close_codes.TOO_SLOW, "this client reads too slowly")
-                return
-        self._transport.write(data)
-
     def start(self) -> None:
         """Say `pong`, now that the directory knows where the user is, and let pushes through."""
-        if self._protocol.state is not State.OPEN or self.open:
+        # It may have gone while the directory was written.
+        if self.open or not self._entered:
             return
         self.open = True
         self._transport.write(PONG)
@@ -141,16 +99,6 @@ class Connection(asyncio.Protocol):
         """Send a ping frame; the answer, or anything else, clears `ping_sent_at`."""
         self.ping_sent_at = now
         self.write(PING)
-
-    def close(self, code: int, reason: str) -> None:
-        """Close with a code, and end the socket even if the client never answers."""
-        self._leave()
-        if self._protocol.state is State.OPEN:
-            self._protocol.send_close(code, reason)
-            self._flush()
-        self._abort_later(self._transport)
-
-    # The WebSocket side.
 
     def _handle(self) -> None:
         for event in self._protocol.events_received():
@@ -162,13 +110,8 @@ class Connection(asyncio.Protocol):
         if self._protocol.state is not State.OPEN:
             self._leave()
 
-    def _flush(self) -> None:
-        for data in self._protocol.data_to_send():
-            if data:
-                self._transport.write(data)
-            elif not self._transport.is_closing():
-                # websockets asks for the end of the stream: a server closes first (RFC 6455, 7.1.1).
-                self._transport.close()
+    def _left(self) -> None:
+        self.door.leave(self)
 
     def _handshake(self, request: Request) -> None:
         try:
@@ -179,9 +122,9 @@ class Connection(asyncio.Protocol):
         except (UserRefusedError, ValueError):
             self._answer(request, Refusal(close_codes.REFUSED, f"user id: {EXPECTED}"))
             return
-        attempt = request.headers.get("X-Gateway-Attempt")
+        by_gateway = bool(request.headers.get_all("X-Gateway-Attempt"))
         refusal = self.door.refusal()
-        if refusal is not None and attempt is not None and refusal.elsewhere:
+        if refusal is not None and refusal.elsewhere and by_gateway:
             # Our gateway tries another node; nobody else gets to see an HTTP status.
             self._reject(503, "Service Unavailable", refusal.reason)
             return
@@ -232,22 +175,13 @@ class Connection(asyncio.Protocol):
         except NotTextError as error:
             self._protocol.fail(CloseCode.INVALID_DATA, str(error))
             return
-        if answer is not None:
+        if answer is None:
+            return
+        if self._entered and not self.open:
+            # The Hub sends it behind the first `pong`.
+            self.queue.append(answer)
+        else:
             self.write(answer)
-
-    def _leave(self) -> None:
-        self.open = False
-        if self._entered:
-            self._entered = False
-            self.door.leave(self)
-
-    def _abort_later(self, transport: asyncio.Transport) -> None:
-        asyncio.get_running_loop().call_later(_CLOSE_TIMEOUT, _abort, transport)
-
-
-def _abort(transport: asyncio.Transport) -> None:
-    # Harmless for a transport that has ended by itself in the meantime.
-    transport.abort()
 
 
 def _select(_protocol: ServerProtocol, offered: Any) -> Any:

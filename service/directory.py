@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from service import metrics
+from service.json_text import UNREADABLE
 from service.node_record import NodeRecord, read_record, write_record
 from service.redis_store import RedisStore, StoreError
 from service.settling import Settling
@@ -35,11 +36,11 @@ class Keys:
         self._user = f"{prefix}directory:"
 
     def node(self, node: str) -> str:
-        """The key of a node record."""
+        """Give the key of a node record."""
         return f"{self._node}{node}"
 
     def user(self, user: str) -> str:
-        """The key of a user's entry."""
+        """Give the key of a user's entry."""
         return f"{self._user}{user}"
 
     @property
@@ -48,7 +49,7 @@ class Keys:
         return f"{self._user}*"
 
     def user_of(self, key: str) -> str:
-        """The user of a key."""
+        """Give the user of a key."""
         return key.removeprefix(self._user)
 
 
@@ -77,7 +78,7 @@ class Directory:
         self._alive: dict[str, NodeRecord] = {}
         self._ttl = 15.0
         self._run_id = ""
-        self._beaten = False
+        self._beaten_at = ""
         self.up = False
 
     @property
@@ -107,8 +108,8 @@ class Directory:
             self._went_down()
             raise
         self._saw(run_id)
-        first, self._beaten = not self._beaten, True
-        if not known and not first:
+        same_server, self._beaten_at = run_id == self._beaten_at, run_id
+        if same_server and not known:
             # The record outlives its beats, unless Redis lost it, or we slept too long.
             self._settling.doubt(self._now(), data_lost=True)
             self._lost()
@@ -146,7 +147,7 @@ class Directory:
             log.debug("%s; pushes go by fanout", error)
             self._went_down()
             return [None] * len(users)
-        if own_record is None:
+        if own_record is None and self._beaten_at == self._run_id:
             self._settling.doubt(self._now(), data_lost=True)
         if not self.settled:
             return [None] * len(users)
@@ -216,7 +217,7 @@ class Directory:
             return {}
         try:
             return _homes_decoder.decode(text)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             return {}
 
     def _saw(self, run_id: str) -> None:

@@ -86,9 +86,9 @@ class DirectoryWriter:
                     failed = users[start:]
                     self._behind.update(failed)
                     break
-                self._behind.difference_update(batch)
-            for done in waiting:
-                done()
+                # Who is to be written again was changed, or lost, after this write.
+                self._behind.difference_update(u for u in batch if u not in self._dirty)
+            _tell(waiting)
             if failed:
                 for user in failed:
                     self._dirty[user] = None
@@ -119,8 +119,7 @@ class DirectoryWriter:
                 return
             self._stirred.clear()
             waiting, self._waiting = self._waiting, []
-            for done in waiting:
-                done()
+            _tell(waiting)
 
     def _home(self, user: str) -> bytes:
         sockets = self.hub.of_user(user)
@@ -137,3 +136,12 @@ class DirectoryWriter:
                 attributes=attributes or msgspec.UNSET,
             )
         )
+
+
+def _tell(waiting: Iterable[Callable[[], None]]) -> None:
+    for done in waiting:
+        try:
+            done()
+        except Exception:
+            # One client's trouble must not keep all others out.
+            log.exception("a client could not be let in")

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from service.json_text import UNREADABLE, fault_of
 from service.push import PushError
 
 
@@ -16,7 +17,7 @@ class Part(msgspec.Struct, frozen=True):
 
 
 class Envelope(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Many pushes in one AMQP message, in the order of their acceptance; and users to disconnect."""
+    """Many pushes in one AMQP message, in the order of acceptance; and users to disconnect."""
 
     parts: tuple[Part, ...] = ()
     disconnect: tuple[str, ...] = ()
@@ -35,5 +36,5 @@ def read_envelope(body: bytes) -> Envelope:
     """Read an envelope. Raises PushError where it is none (a poison message)."""
     try:
         return _decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise PushError("", f"no envelope: {error}") from error
+    except UNREADABLE as error:
+        raise PushError("", f"no envelope: {fault_of(error)}") from error

@@ -39,6 +39,7 @@ class Heartbeat:
         self._beaten_at = 0.0
         self._failing = False
         self._told_run_id = ""
+        self._stopped = False
         self._beating: asyncio.Future[None] | None = None
         live.subscribe(self._settings_changed)
 
@@ -71,13 +72,16 @@ class Heartbeat:
 
     async def beat(self) -> None:
         """Write the record now. Never raises: the next try comes within a second."""
+        if self._stopped:
+            return
         try:
             await self._beat()
         except StoreError as error:
             self._failed(error)
 
     def stop(self) -> None:
-        """Stop the cron job."""
+        """Beat no more: a record removed from now on stays so."""
+        self._stopped = True
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
 
@@ -100,6 +104,8 @@ class Heartbeat:
         self._failing = True
 
     def _settings_changed(self, old: NodeSettings, new: NodeSettings) -> None:
+        if self._stopped or not self._scheduler.running:
+            return
         before, after = old.websocket.node, new.websocket.node
         if before.heartbeat_cron != after.heartbeat_cron:
             self._scheduler.reschedule_job(_JOB, trigger=SpringCron(after.heartbeat_cron).trigger)

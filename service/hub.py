@@ -70,7 +70,7 @@ class Hub:
         return self._sockets.keys()
 
     def of_user(self, user: str) -> tuple[Socket, ...]:
-        """The connections of one user."""
+        """Give the connections of one user."""
         return tuple(self._users.get(user, ()))
 
     def add(self, socket: Socket) -> None:

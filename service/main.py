@@ -7,8 +7,9 @@ import uuid
 from contextlib import AsyncExitStack
 from datetime import timedelta
 
+from nacos_boot import __version__
 from nacos_boot.background import Background
-from nacos_boot.boot import Boot, program_version
+from nacos_boot.boot import Boot
 from nacos_boot.bootstrap import Bootstrap
 from nacos_boot.http_server import HttpServer
 from nacos_boot.logs import apply_levels
@@ -49,7 +50,7 @@ async def run_node(bootstrap: Bootstrap, stop: Stop) -> None:  # noqa: PLR0915 -
         background = Background()
 
         # Configuration first: everything else is told by it where to go.
-        boot = Boot(NodeSettings, bootstrap, background)
+        boot = Boot(NodeSettings, bootstrap, background, version=__version__)
         ending.push_async_callback(boot.close)
         ending.push_async_callback(background.close)
         live = await boot.load()
@@ -71,11 +72,13 @@ async def run_node(bootstrap: Bootstrap, stop: Stop) -> None:  # noqa: PLR0915 -
         def nodes_in_nacos() -> set[str] | None:
             if peers.error is not None:
                 return None
-            return {
+            found = {
                 instance.metadata[NODE_ID]
                 for instance in peers.instances
                 if instance.healthy and NODE_ID in instance.metadata
             }
+            # A list without this node is older than its registration, or none has come yet.
+            return found if node in found else None
 
         directory = Directory(store, keys, node, expected=nodes_in_nacos, lost=writer.everything)
         foreign = ForeignNodes(store, lambda: live.current.websocket.interop.java)
@@ -120,7 +123,7 @@ async def run_node(bootstrap: Bootstrap, stop: Stop) -> None:  # noqa: PLR0915 -
                 users=len(hub.users),
                 mode=current.websocket.push.mode,
                 config_md5=boot.config.state.md5,
-                version=program_version(),
+                version=boot.version,
                 run_id=directory.run_id if writer.caught_up else "",
             )
 

@@ -2,6 +2,8 @@
 
 import msgspec
 
+from service.json_text import UNREADABLE
+
 
 class NodeRecord(msgspec.Struct, frozen=True, rename="camel"):
     """One node. Times are Unix time; `address` is `ip:port`; `run_id` is of the Redis it wrote to.
@@ -33,5 +35,5 @@ def read_record(text: bytes | None) -> NodeRecord | None:
         return None
     try:
         return msgspec.json.decode(text, type=NodeRecord)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return None

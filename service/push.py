@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from service.json_text import UNREADABLE, fault_of
 from service.user_id import EXPECTED, is_user_id
 
 
@@ -105,8 +106,8 @@ def write_push(push: Push) -> bytes:
 def _decode(body: bytes | memoryview) -> _MsgDTO:
     try:
         return _decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise PushError("", f"no MsgDTO: {error}") from error
+    except UNREADABLE as error:
+        raise PushError("", f"no MsgDTO: {fault_of(error)}") from error
 
 
 def _content(dto: _MsgDTO) -> bytes:

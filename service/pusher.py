@@ -103,7 +103,7 @@ class Pusher:
                 log.exception("a batch of %d pushes failed", len(batch))
                 for waiting in batch:
                     if not waiting.done.done():
-                        waiting.done.set_exception(PushesFailedError(f"internal error: {error}"))
+                        self._fail(waiting, f"internal error: {error}")
 
     async def _send(self, batch: Sequence[_Waiting]) -> None:
         mode = self._mode()
@@ -140,11 +140,7 @@ class Pusher:
 
     def _finish(self, waiting: _Waiting, planned: Plan) -> None:
         if waiting.failed:
-            metrics.PUSHES_FAILED.inc()
-            if not waiting.done.done():
-                waiting.done.set_exception(
-                    PushesFailedError(f"RabbitMQ at {self._broker.address} did not confirm")
-                )
+            self._fail(waiting, f"RabbitMQ at {self._broker.address} did not confirm")
             return
         push = waiting.push
         mine = push.targets if planned.fanout else planned.local
@@ -158,9 +154,25 @@ class Pusher:
             self._accept(waiting, planned, planned.offline)
 
     async def _retry(self, waiting: _Waiting, planned: Plan) -> None:
-        nowhere = await self._retrier.settle(waiting.push, planned, waiting.returned)
-        offline = None if planned.offline is None else (*planned.offline, *nowhere)
+        try:
+            settled = await self._retrier.settle(waiting.push, planned, waiting.returned)
+        except Exception as error:
+            log.exception("a push could not be tried again")
+            self._fail(waiting, f"internal error: {error}")
+            return
+        if settled.failed:
+            self._fail(waiting, f"RabbitMQ at {self._broker.address} did not confirm")
+            return
+        offline = None if planned.offline is None else (*planned.offline, *settled.nowhere)
         self._accept(waiting, planned, offline)
+
+    @staticmethod
+    def _fail(waiting: _Waiting, reason: str) -> None:
+        if not waiting.done.done():
+            waiting.done.set_exception(PushesFailedError(reason))
+            # Whoever has given up meanwhile does not ask, which is no reason to log a trace.
+            waiting.done.exception()
+        metrics.PUSHES_FAILED.inc()
 
     @staticmethod
     def _accept(waiting: _Waiting, planned: Plan, offline: tuple[str, ...] | None) -> None:

@@ -2,22 +2,23 @@
 
 from collections.abc import Awaitable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, NoScriptError, RedisError
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from nacos_boot.startup import StartError
 from service.settings import RedisSection
 
-T = TypeVar("T")
+_CONNECTIONS = 64
 
 # One user's homes are one JSON object by node id; each node writes its own member only.
 _SET_HOME = """
 local homes = {}
-local text = redis.call('GET', KEYS[1])
+local text = redis.pcall('GET', KEYS[1])
 if text then
   local read, found = pcall(cjson.decode, text)
   if read and type(found) == 'table' then homes = found end
@@ -40,19 +41,23 @@ class RedisStore:
 
     def __init__(self, settings: RedisSection) -> None:
         self.address = f"{settings.host}:{settings.port}"
-        self._timeout = settings.timeout.total_seconds()
-        # Both limits: by default a hanging server holds a command for most of a minute.
-        self._redis: Redis = Redis(
+        timeout = settings.timeout.total_seconds()
+        # A pool that blocks: a crowd of callers is no sign that Redis is away.
+        pool = BlockingConnectionPool(
+            max_connections=_CONNECTIONS,
+            timeout=timeout,
             host=settings.host,
             port=settings.port,
             db=settings.database,
             username=settings.username or None,
             password=settings.password.get_secret_value() or None,
-            socket_timeout=self._timeout,
-            socket_connect_timeout=self._timeout,
-            retry=Retry(NoBackoff(), 1),
-            max_connections=64,
+            # All three limits: by default a hanging server holds a command for most of a minute.
+            # What is tried again is a connection that ended while it was idle.
+            socket_timeout=timeout,
+            socket_connect_timeout=timeout,
+            retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
         )
+        self._redis: Redis = Redis.from_pool(pool)
         self._set_home = self._redis.register_script(_SET_HOME)
 
     async def connect(self) -> None:
@@ -127,7 +132,7 @@ class RedisStore:
                 pipeline.smembers(index)
                 pipeline.info("server")
                 found, info = await pipeline.execute()
-            return {item.decode() for item in found}, str(info["run_id"])
+            return {_text(item) for item in found}, str(info["run_id"])
 
         return cast("tuple[set[str], str]", await self._bounded(read()))
 
@@ -149,7 +154,7 @@ class RedisStore:
     async def scan(self, cursor: int, pattern: str, count: int) -> tuple[int, list[str]]:
         """Walk through keys: gives the next cursor (0 at the end) and some keys."""
         following, keys = await self._bounded(self._redis.scan(cursor, match=pattern, count=count))
-        return int(following), [key.decode() for key in keys]
+        return int(following), [_text(key) for key in keys]
 
     async def _bounded(self, command: Awaitable[Any]) -> Any:
         try:
@@ -157,3 +162,8 @@ class RedisStore:
         except (RedisError, OSError, TimeoutError) as error:
             reason = str(error).rstrip(".") or "no answer in time"
             raise StoreError(f"Redis at {self.address} does not answer ({reason})") from error
+
+
+def _text(name: bytes) -> str:
+    # Of a name that is not UTF-8, and hence not ours, nothing is found.
+    return name.decode(errors="replace")

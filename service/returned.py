@@ -25,6 +25,14 @@ class Returned:
     users: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """`nowhere`: the users who are offline; `failed`: the broker did not confirm for some."""
+
+    nowhere: tuple[str, ...]
+    failed: bool
+
+
 class Retrier:
     """Follows the users of a dead node to where they have gone."""
 
@@ -34,34 +42,35 @@ class Retrier:
         self._directory = directory
         self._receiver = receiver
 
-    async def settle(
-        self, push: Push, planned: Plan, returned: Sequence[Returned]
-    ) -> tuple[str, ...]:
-        """Deliver to the users of the returned messages; gives those who are nowhere.
+    async def settle(self, push: Push, planned: Plan, returned: Sequence[Returned]) -> Settled:
+        """Deliver to the users of the returned messages. Never raises for a server's fault.
 
         A node that already has the push never gets it again.
         """
         reached = _reached(planned, returned, self._node)
         pending = {user for item in returned for user in item.users}
+        failed: set[str] = set()
         for pause in _PAUSES:
             metrics.PUSHES_RETRIED.inc()
             await asyncio.sleep(pause)
-            pending = await self._once(push, pending, reached)
+            pending, failed = await self._once(push, pending, reached)
             if not pending:
                 break
         # Who was reached at another node has the message; the dead node's sockets are dead too.
-        return tuple(user for user in push.targets or () if user in pending and not reached[user])
+        missed = {user for user in pending if not reached[user]}
+        return Settled(
+            nowhere=tuple(user for user in push.targets or () if user in missed - failed),
+            failed=bool(missed & failed),
+        )
 
-    async def _once(self, push: Push, pending: set[str], reached: dict[str, set[str]]) -> set[str]:
+    async def _once(
+        self, push: Push, pending: set[str], reached: dict[str, set[str]]
+    ) -> tuple[set[str], set[str]]:
+        """Try once; gives who is still without the push, and for whom the broker is at fault."""
         users = sorted(pending)
         homes = await self._directory.homes(users)
         if any(home is None for home in homes):
-            everywhere = Push(push.id, push.content, tuple(users))
-            [outcome] = await self._broker.publish(compose([(everywhere, Plan(fanout=True))]))
-            if outcome is not Outcome.CONFIRMED:
-                return pending
-            self._deliver_here(push, users, reached)
-            return set()
+            return await self._to_everywhere(push, users, reached)
         direct: dict[str, list[str]] = {}
         for user, home in zip(users, homes, strict=True):
             for node in (home or frozenset()) - reached[user]:
@@ -71,18 +80,34 @@ class Retrier:
         plan = Plan(fanout=False, direct={node: tuple(held) for node, held in direct.items()})
         publications = compose([(push, plan)])
         outcomes = await self._broker.publish(publications)
-        failed = {
-            user
-            for publication, outcome in zip(publications, outcomes, strict=True)
-            for user in publication.parts[0].users
-            if outcome is not Outcome.CONFIRMED
-        }
+        found = set(here)
+        again: set[str] = set()
+        failed: set[str] = set()
         for publication, outcome in zip(publications, outcomes, strict=True):
+            held = publication.parts[0].users
+            found.update(held)
             if outcome is Outcome.CONFIRMED:
-                for user in publication.parts[0].users:
+                for user in held:
                     reached[user].add(publication.node)
-        found = {user for held in direct.values() for user in held} | set(here)
-        return failed | (pending - found)
+            else:
+                again.update(held)
+            if outcome is Outcome.FAILED:
+                failed.update(held)
+        return again | (pending - found), failed
+
+    async def _to_everywhere(
+        self, push: Push, users: list[str], reached: dict[str, set[str]]
+    ) -> tuple[set[str], set[str]]:
+        # Nobody knows where they are. Who was reached somewhere would get it there again.
+        missed = tuple(user for user in users if not reached[user])
+        if not missed:
+            return set(), set()
+        everywhere = Push(push.id, push.content, missed)
+        [outcome] = await self._broker.publish(compose([(everywhere, Plan(fanout=True))]))
+        if outcome is not Outcome.CONFIRMED:
+            return set(missed), set(missed)
+        self._receiver.deliver(push.id, push.content, missed)
+        return set(), set()
 
     def _deliver_here(self, push: Push, users: list[str], reached: dict[str, set[str]]) -> None:
         fresh = tuple(user for user in users if self._node not in reached[user])

@@ -50,10 +50,15 @@ class Sweeper:
         if not due or not await self._store.claim(self._keys.sweep, _LOCK):
             return 0
         cleaned = await self._clean(due)
-        for node in due:
+        for node in await self._still_dead(due):
             await self._store.forget(self._keys.node(node), self._keys.nodes, node)
         log.info("swept %d users of dead nodes (%s)", cleaned, ", ".join(sorted(due)))
         return cleaned
+
+    async def _still_dead(self, nodes: set[str]) -> set[str]:
+        names = sorted(nodes)
+        records = await self._store.get_many([self._keys.node(node) for node in names])
+        return {node for node, record in zip(names, records, strict=True) if record is None}
 
     async def _clean(self, dead: set[str]) -> int:
         cleaned = 0
@@ -61,7 +66,8 @@ class Sweeper:
         while True:
             cursor, keys = await self._store.scan(cursor, self._keys.all_users, _COUNT)
             texts = await self._store.get_many(keys) if keys else []
-            for node in dead:
+            # A node that was only cut off may be back since the last page.
+            for node in await self._still_dead(dead):
                 held = {
                     key: b"" for key, text in zip(keys, texts, strict=True) if _names(text, node)
                 }

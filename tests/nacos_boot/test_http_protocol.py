@@ -4,7 +4,7 @@ import asyncio
 import gc
 import json
 import weakref
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +16,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from nacos_boot.http_protocol import HttpProtocol, http_protocol
+from tests.waiting import eventually
 
 LIMIT = 10.0
 
@@ -290,21 +291,15 @@ async def test_who_handed_a_connection_over_is_freed_at_once() -> None:
 
 
 async def connections(server: Server) -> list[Any]:
-    await until(lambda: server.uvicorn.server_state.connections)
+    await eventually(lambda: server.uvicorn.server_state.connections)
     return list(server.uvicorn.server_state.connections)
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(LIMIT):
-        while not condition():  # noqa: ASYNC110 - it watches code that knows nothing of it
-            await asyncio.sleep(0.005)
 
 
 async def test_an_upgrade_behind_a_request_that_is_still_served_is_refused() -> None:
     async with serving() as server:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(request(line="GET /slow HTTP/1.1") + request(*UPGRADE))
-        await until(lambda: server.scopes)
+        await eventually(lambda: server.scopes)
         server.go_on.set()
         answer = await reader.read()
         assert answer.count(b"HTTP/1.1 ") == 1
@@ -317,7 +312,7 @@ async def test_a_broken_request_behind_another_does_not_spoil_its_answer() -> No
     async with serving() as server:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(request(line="GET /slow HTTP/1.1") + b"NONSENSE\r\n\r\n")
-        await until(lambda: server.scopes)
+        await eventually(lambda: server.scopes)
         server.go_on.set()
         answer = await reader.read()
         assert answer.startswith(b"HTTP/1.1 200 ")
@@ -330,7 +325,7 @@ async def test_a_body_that_breaks_is_refused_and_the_application_let_go() -> Non
         data = request("Transfer-Encoding: chunked", line="POST /a HTTP/1.1")
         answer = await server.exchange(data + b"1\r\nx\r\n", b"nonsense\r\n")
         assert status_of(answer) == 400
-        await until(lambda: not server.uvicorn.server_state.tasks)
+        await eventually(lambda: not server.uvicorn.server_state.tasks)
 
 
 def head_of(size: int) -> bytes:

@@ -1,0 +1,65 @@
+from typing import Any
+
+import pytest
+
+from nacos_boot.sources import PropertySource, leaves, merge, put
+
+
+@pytest.mark.parametrize(
+    ("trees", "expected"),
+    [
+        ([{"a": 1}, {"a": 2}], {"a": 2}),
+        ([{"a": {"b": 1, "c": 2}}, {"a": {"b": 3}}], {"a": {"b": 3, "c": 2}}),
+        ([{"a": [1, 2, 3]}, {"a": [4]}], {"a": [4]}),
+        ([{"a": {"b": 1}}, {"a": {}}], {"a": {"b": 1}}),
+        ([{"a": {}}], {"a": {}}),
+        ([{"a": 1}, {"a": None}], {"a": None}),
+        ([{"a": "x"}, {"a": {"b": "y"}}], {"a": "x", "a.b": "y"}),
+        ([{"a": {"b": {"c": "y"}}}, {"a": "x"}], {"a": "x", "a.b.c": "y"}),
+        ([{"a": "x", "a.b": "y"}, {"a": {"b": "z"}}], {"a": "x", "a.b": "z"}),
+    ],
+    ids=[
+        "the later value",
+        "sections key by key",
+        "lists as a whole",
+        "an empty section takes nothing away",
+        "an empty section is kept",
+        "no value over a value",
+        "a key below a value",
+        "a value above a key",
+        "a key below a value, twice",
+    ],
+)
+def test_merging_from_the_lowest_to_the_highest(
+    trees: list[dict[str, Any]], expected: dict[str, Any]
+) -> None:
+    sources = [PropertySource(str(index), tree) for index, tree in enumerate(trees)]
+    assert merge(sources).tree == expected
+
+
+def test_every_leaf_knows_its_source() -> None:
+    merged = merge(
+        [
+            PropertySource("low", {"a": {"b": 1, "c": 2}, "d": 3}),
+            PropertySource("high", {"a": {"b": 4}}),
+        ]
+    )
+    assert merged.origin_of("a.b") == "high"
+    assert merged.origin_of("a.c") == "low"
+    assert merged.origin_of("a") == "high, low"
+    assert merged.origin_of("a.b.below") == "high"
+    assert merged.origin_of("elsewhere") == "the defaults"
+    assert merge([]).origin_of("") == "the defaults"
+
+
+def test_sources_are_left_as_they_are() -> None:
+    low = PropertySource("low", {"a": {"b": 1}})
+    merge([low, PropertySource("high", {"a": {"b": 2}})])
+    assert low.tree == {"a": {"b": 1}}
+
+
+def test_a_name_with_dots_stands_for_several() -> None:
+    tree: dict[str, Any] = {"a": {"b": 1}}
+    put(tree, ["a.c", "d"], 2)
+    assert tree == {"a": {"b": 1, "c": {"d": 2}}}
+    assert list(leaves(tree)) == [(("a", "b"), 1), (("a", "c", "d"), 2)]

@@ -1,0 +1,406 @@
+"""Pushes on their way: in order, confirmed before they are delivered here, never silently lost."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import pytest
+
+from service import metrics, pusher
+from service.amqp_publisher import Outcome
+from service.publication import Publication
+from service.pusher import Accepted, PushesFailedError, TooManyPushesError
+from tests.service.cluster_in_memory import MemoryCluster, MemoryNode, push, received
+from tests.service.fake_sockets import FakeSocket
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.usefixtures("quick")
+
+MODES = pytest.mark.parametrize("mode", ["fanout", "routed"])
+
+
+@pytest.fixture
+async def cluster() -> AsyncIterator[MemoryCluster]:
+    cluster = MemoryCluster()
+    await cluster.add("a")
+    await cluster.add("b")
+    yield cluster
+    await cluster.close()
+
+
+@pytest.fixture
+async def a(cluster: MemoryCluster) -> MemoryNode:
+    return cluster.nodes["a"]
+
+
+@pytest.fixture
+async def b(cluster: MemoryCluster) -> MemoryNode:
+    return cluster.nodes["b"]
+
+
+def way(cluster: MemoryCluster) -> list[tuple[str, str, int]]:
+    """Give what was published: way, node, number of pushes in it."""
+    return [(item.way, item.node, len(item.pushes)) for item in cluster.rabbit.published]
+
+
+async def test_a_routed_push_goes_where_its_targets_are(
+    cluster: MemoryCluster, a: MemoryNode, b: MemoryNode
+) -> None:
+    here, there, both = await a.join("x"), await b.join("y"), await a.join("z")
+    both_there = await b.join("z")
+    item = push("hi", "x", "y", "z", "nobody")
+    accepted = await a.pusher.push(item)
+    assert accepted == Accepted(item.id, "routed", 4, ("nobody",))
+    assert way(cluster) == [("direct", "b", 1)]
+    for socket in (here, there, both, both_there):
+        assert await received(socket) == ["hi"]
+
+
+async def test_a_fanout_push_goes_to_every_node_without_a_look_up(
+    cluster: MemoryCluster, a: MemoryNode, b: MemoryNode
+) -> None:
+    a.mode = "fanout"
+    here, there = await a.join("x"), await b.join("x")
+    cluster.store.commands.clear()
+    item = push("hi", "x", "nobody")
+    assert await a.pusher.push(item) == Accepted(item.id, "fanout", 2, None)
+    assert cluster.store.commands == []
+    assert way(cluster) == [("fanout", "", 1)]
+    assert await received(here) == await received(there) == ["hi"]
+
+
+@MODES
+async def test_a_push_to_all_goes_by_fanout_in_both_modes(
+    cluster: MemoryCluster, a: MemoryNode, b: MemoryNode, mode: Any
+) -> None:
+    a.mode = mode
+    here, there = await a.join("x"), await b.join("y")
+    item = push("all")
+    assert await a.pusher.push(item) == Accepted(item.id, "fanout", None, None)
+    assert await received(here) == await received(there) == ["all"]
+
+
+async def test_what_needs_no_other_node_needs_no_broker(
+    cluster: MemoryCluster, a: MemoryNode
+) -> None:
+    here = await a.join("x")
+    cluster.rabbit.failing = True
+    accepted = await a.pusher.push(push("hi", "x", "nobody"))
+    assert (accepted.mode, accepted.offline) == ("routed", ("nobody",))
+    assert await received(here) == ["hi"]
+
+
+async def test_while_nobody_knows_who_is_where_a_routed_push_goes_by_fanout(
+    cluster: MemoryCluster, a: MemoryNode, b: MemoryNode
+) -> None:
+    here, there = await a.join("x"), await b.join("y")
+    cluster.store.away = True
+    accepted = await a.pusher.push(push("hi", "x", "y", "nobody"))
+    assert (accepted.mode, accepted.targets, accepted.offline) == ("fanout", 3, None)
+    assert await received(here) == await received(there) == ["hi"]
+
+
+@MODES
+async def test_users_here_get_it_only_when_the_broker_has_it(
+    cluster: MemoryCluster, a: MemoryNode, b: MemoryNode, mode: Any
+) -> None:
+    a.mode = mode
+    here = await a.join("x")
+    await b.join("y")
+    cluster.rabbit.gate.clear()
+    accepted = a.pusher.submit(push("hi", "x", "y"))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert not accepted.done()
+    assert await received(here) == []
+    cluster.rabbit.gate.set()
+    await accepted
+    assert await received(here) == ["hi"]
+
+
+@MODES
+@pytest.mark.parametrize("targets", [("x", "y"), ()])
+async def test_without_a_confirm_it_fails_and_users_here_get_nothing(
+    cluster: MemoryCluster, a: MemoryNode, b: MemoryNode, mode: Any, targets: tuple[str, ...]
+) -> None:
+    a.mode = mode
+    here, there = await a.join("x"), await b.join("y")
+    cluster.rabbit.failing = True
+    before = metrics.PUSHES_FAILED._value.get()
+    with pytest.raises(PushesFailedError, match="fake:5672 did not confirm"):
+        await a.pusher.push(push("lost", *targets))
+    assert metrics.PUSHES_FAILED._value.get() == before + 1
+    assert await received(here) == []
+    cluster.rabbit.failing = False
+    await a.pusher.push(push("next", *targets))
+    assert await received(here) == await received(there) == ["next"]
+
+
+async def test_one_failed_message_costs_only_the_pushes_in_it(
+    cluster: MemoryCluster, a: MemoryNode, b: MemoryNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = await a.join("x"), await b.join("y")
+    publish = a.broker.publish
+
+    async def fail_for_b(publications: Sequence[Publication]) -> list[Outcome]:
+        outcomes = await publish(publications)
+        return [
+            Outcome.FAILED if item.node == "b" else outcome
+            for item, outcome in zip(publications, outcomes, strict=True)
+        ]
+
+    monkeypatch.setattr(a.broker, "publish", fail_for_b)
+    results = await asyncio.gather(
+        a.pusher.push(push("1", "x")),
+        a.pusher.push(push("2", "x", "y")),
+        a.pusher.push(push("3")),
+        return_exceptions=True,
+    )
+    assert [type(result) for result in results] == [Accepted, PushesFailedError, Accepted]
+    assert await received(here) == ["1", "3"]
+    assert (await received(there))[-1] == "3"
+
+
+@MODES
+async def test_pushes_arrive_in_the_order_of_their_acceptance(
+    cluster: MemoryCluster, a: MemoryNode, b: MemoryNode, mode: Any
+) -> None:
+    sockets = [await a.join("x"), await b.join("x"), await b.join("y")]
+    waiting = []
+    for number in range(300):
+        # Whatever mixture of modes, targets and pushes to all.
+        a.mode = mode if number % 50 < 25 else "fanout"
+        targets = [("x",), ("x", "y"), (), ("y", "x", "nobody")][number % 4]
+        waiting.append(a.pusher.submit(push(str(number), *targets)))
+        if number % 7 == 0:
+            await asyncio.sleep(0)
+    await asyncio.gather(*waiting)
+    expected_y = [str(number) for number in range(300) if number % 4]
+    assert await received(sockets[0]) == [str(number) for number in range(300)]
+    assert await received(sockets[1]) == [str(number) for number in range(300)]
+    assert await received(sockets[2]) == expected_y
+
+
+async def test_what_gathers_is_merged_into_one_look_up_and_one_message(
+    cluster: MemoryCluster, a: MemoryNode, b: MemoryNode
+) -> None:
+    await b.join("y")
+    cluster.store.commands.clear()
+    await asyncio.gather(*(a.pusher.submit(push(str(number), "y")) for number in range(100)))
+    assert cluster.store.commands == ["get_many"]
+    assert way(cluster) == [("direct", "b", 100)]
+
+
+async def test_an_idle_node_waits_for_nothing(cluster: MemoryCluster, a: MemoryNode) -> None:
+    there = await cluster.nodes["b"].join("y")
+    accepted = a.pusher.submit(push("hi", "y"))
+    # A turn for the task, one each for the fake servers, no timer.
+    for _ in range(6):
+        await asyncio.sleep(0)
+    assert accepted.done()
+    assert await received(there) == ["hi"]
+
+
+async def test_more_than_a_batch_goes_in_several_without_being_stirred_again(
+    cluster: MemoryCluster, a: MemoryNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pusher, "MAX_MERGED", 10)
+    there = await cluster.nodes["b"].join("y")
+    await asyncio.gather(*(a.pusher.submit(push(str(number), "y")) for number in range(35)))
+    assert [pushes for _, _, pushes in way(cluster)] == [10, 10, 10, 5]
+    assert await received(there) == [str(number) for number in range(35)]
+
+
+async def test_what_waits_for_the_broker_is_limited(
+    cluster: MemoryCluster, a: MemoryNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pusher, "MAX_WAITING", 5)
+    cluster.rabbit.gate.clear()
+    first = a.pusher.submit(push("0"))
+    await asyncio.sleep(0)
+    waiting = [a.pusher.submit(push(str(number))) for number in range(1, 6)]
+    with pytest.raises(TooManyPushesError, match="5 pushes wait"):
+        a.pusher.submit(push("too many"))
+    with pytest.raises(PushesFailedError):
+        await a.pusher.push(push("too many"))
+    cluster.rabbit.gate.set()
+    await asyncio.gather(first, *waiting)
+    await a.pusher.push(push("fits again"))
+
+
+async def test_a_caller_who_gives_up_harms_no_other(cluster: MemoryCluster, a: MemoryNode) -> None:
+    here = await a.join("x")
+    cluster.rabbit.gate.clear()
+    impatient = asyncio.create_task(a.pusher.push(push("1")))
+    patient = asyncio.create_task(a.pusher.push(push("2")))
+    await asyncio.sleep(0)
+    impatient.cancel()
+    cluster.rabbit.gate.set()
+    await patient
+    assert await received(here) == ["1", "2"]
+
+
+async def test_a_bug_on_the_way_fails_the_batch_and_not_the_node(
+    cluster: MemoryCluster,
+    a: MemoryNode,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    here = await a.join("x")
+
+    async def broken(publications: Sequence[Publication]) -> list[Outcome]:
+        raise KeyError("no such thing")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(a.broker, "publish", broken)
+        with pytest.raises(PushesFailedError, match="no such thing"):
+            await a.pusher.push(push("1"))
+    assert "a batch of 1 pushes failed" in caplog.text
+    await a.pusher.push(push("2"))
+    assert await received(here) == ["2"]
+
+
+# What comes back because its node is gone.
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.returned._PAUSES", (0.001,) * 5)
+
+
+async def dead(cluster: MemoryCluster, *users: str) -> MemoryNode:
+    """Give a node that has died, with its record and its users' entries still there."""
+    node = await cluster.add("dead")
+    for user in users:
+        await node.join(user)
+    await node.die()
+    return node
+
+
+def unknown(node: MemoryNode, user: str) -> FakeSocket:
+    """Connect a user whom the directory does not know."""
+    socket = FakeSocket(user)
+    node.hub.add(socket)
+    return socket
+
+
+async def test_a_user_who_is_nowhere_else_is_offline(cluster: MemoryCluster, a: MemoryNode) -> None:
+    here = await a.join("x")
+    await dead(cluster, "ghost")
+    before = metrics.PUSHES_RETRIED._value.get()
+    item = push("hi", "nobody", "ghost", "x")
+    assert await a.pusher.push(item) == Accepted(item.id, "routed", 3, ("nobody", "ghost"))
+    assert await received(here) == ["hi"]
+    assert metrics.PUSHES_RETRIED._value.get() > before
+
+
+async def test_a_user_who_is_at_another_node_too_has_it_once(
+    cluster: MemoryCluster, a: MemoryNode, b: MemoryNode
+) -> None:
+    await dead(cluster, "x", "y")
+    sockets = [await a.join("x"), await b.join("x"), await b.join("y")]
+    accepted = await a.pusher.push(push("hi", "x", "y"))
+    assert accepted.offline == ()
+    for socket in sockets:
+        assert await received(socket) == ["hi"]
+
+
+@pytest.mark.parametrize("place", ["a", "b"])
+async def test_a_user_is_followed_to_where_they_come_back(
+    cluster: MemoryCluster, a: MemoryNode, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.returned._PAUSES", (0.02,) * 5)
+    await dead(cluster, "walker")
+    pushing = asyncio.create_task(a.pusher.push(push("wait for me", "walker")))
+    await eventually(lambda: cluster.rabbit.published)
+    back = await cluster.nodes[place].join("walker")
+    assert (await pushing).offline == ()
+    assert await received(back) == ["wait for me"]
+
+
+async def test_later_pushes_do_not_wait_for_one_that_is_tried_again(
+    cluster: MemoryCluster, a: MemoryNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.returned._PAUSES", (30.0,))
+    here = await a.join("x")
+    await dead(cluster, "ghost")
+    slow = a.pusher.submit(push("1", "ghost", "x"))
+    quick = a.pusher.submit(push("2", "x"))
+    await asyncio.wait_for(quick, 1)
+    assert not slow.done()
+    assert await received(here) == ["1", "2"]
+
+
+async def test_merged_pushes_that_come_back_are_told_apart(
+    cluster: MemoryCluster, a: MemoryNode
+) -> None:
+    await dead(cluster, "g", "h")
+    results = await asyncio.gather(
+        *(a.pusher.submit(push(name, *name)) for name in ("g", "gh", "h"))
+    )
+    assert [result.offline for result in results] == [("g",), ("g", "h"), ("h",)]
+
+
+async def test_when_nobody_knows_any_more_only_those_without_it_get_it_by_fanout(
+    cluster: MemoryCluster, a: MemoryNode, b: MemoryNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.returned._PAUSES", (0.02,) * 5)
+    await dead(cluster, "both", "ghost")
+    reached = await b.join("both")
+    pushing = asyncio.create_task(a.pusher.push(push("hi", "both", "ghost")))
+    await eventually(lambda: len(cluster.rabbit.published) == 2)
+    # The ghost comes back just as Redis goes: not written anywhere.
+    back = unknown(b, "ghost")
+    cluster.store.away = True
+    accepted = await pushing
+    assert accepted.offline == ()
+    assert await received(back) == ["hi"]
+    assert await received(reached) == ["hi"]
+
+
+async def test_an_unknown_user_here_gets_it_as_well(
+    cluster: MemoryCluster, a: MemoryNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.returned._PAUSES", (0.02,) * 5)
+    await dead(cluster, "ghost")
+    pushing = asyncio.create_task(a.pusher.push(push("hi", "ghost")))
+    await eventually(lambda: cluster.rabbit.published)
+    back = unknown(a, "ghost")
+    cluster.store.away = True
+    await pushing
+    assert await received(back) == ["hi"]
+
+
+@pytest.mark.parametrize("redis_away", [False, True])
+async def test_when_the_broker_goes_meanwhile_it_fails_instead_of_being_called_offline(
+    cluster: MemoryCluster,
+    a: MemoryNode,
+    b: MemoryNode,
+    redis_away: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("service.returned._PAUSES", (0.02,) * 3)
+    await dead(cluster, "walker")
+    pushing = asyncio.create_task(a.pusher.push(push("hi", "walker")))
+    await eventually(lambda: cluster.rabbit.published)
+    await b.join("walker")
+    cluster.rabbit.failing = True
+    cluster.store.away = redis_away
+    with pytest.raises(PushesFailedError, match="did not confirm"):
+        await pushing
+
+
+async def test_a_bug_while_trying_again_fails_the_push(
+    cluster: MemoryCluster, a: MemoryNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.returned._PAUSES", (0.05,))
+    await dead(cluster, "ghost")
+
+    async def broken(users: Sequence[str]) -> list[None]:
+        raise KeyError("no such thing")
+
+    pushing = asyncio.create_task(a.pusher.push(push("hi", "ghost")))
+    await eventually(lambda: cluster.rabbit.published)
+    monkeypatch.setattr(a.directory, "homes", broken)
+    with pytest.raises(PushesFailedError, match="no such thing"):
+        await asyncio.wait_for(pushing, 2)
