@@ -17,28 +17,34 @@ async def publish_folder(folder: Path, settings: NacosSettings) -> None:
 
     What stands in Nacos is never overwritten: people edit it there. Raises StartError.
     """
-    files = sorted(path for path in folder.glob("*.y*ml") if path.is_file())
-    if not files:
-        raise StartError(f"{folder} holds no .yml files to publish", final=True)
-    for path in files:
-        try:
-            parse_yaml(path.read_text(encoding="utf-8"))
-        except DocumentError as error:
-            raise StartError(f"{path}: {error}", final=True) from error
+    documents = _read(folder)
     client = NacosClient(settings)
     try:
         await retried("Nacos", settings.start_timeout, client.connect)
-        for path in files:
-            await _publish_if_absent(client, path, settings.config.group)
+        for data_id, content in documents.items():
+            await _publish_if_absent(client, data_id, content, settings.config.group)
     except NacosError as error:
         raise StartError(str(error)) from error
     finally:
         await client.close()
 
 
-async def _publish_if_absent(client: NacosClient, path: Path, group: str) -> None:
-    if await client.get_config(path.name, group) is not None:
-        log.info("%s is in Nacos already; left as it is", path.name)
+def _read(folder: Path) -> dict[str, str]:
+    documents: dict[str, str] = {}
+    for path in sorted(path for path in folder.glob("*.y*ml") if path.is_file()):
+        try:
+            documents[path.name] = path.read_text(encoding="utf-8")
+            parse_yaml(documents[path.name])
+        except (OSError, UnicodeDecodeError, DocumentError) as error:
+            raise StartError(f"{path}: {error}", final=True) from error
+    if not documents:
+        raise StartError(f"{folder} holds no .yml files to publish", final=True)
+    return documents
+
+
+async def _publish_if_absent(client: NacosClient, data_id: str, content: str, group: str) -> None:
+    if await client.get_config(data_id, group) is not None:
+        log.info("%s is in Nacos already; left as it is", data_id)
         return
-    await client.publish_config(path.name, group, path.read_text(encoding="utf-8"))
-    log.info("%s published", path.name)
+    await client.publish_config(data_id, group, content)
+    log.info("%s published", data_id)

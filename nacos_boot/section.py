@@ -35,6 +35,8 @@ class Section(BaseModel):
         frozen=True,
         extra="forbid",
         alias_generator=kebab_case,
+        validate_by_name=True,  # for code; documents are spelled by relaxed binding before this
+        validate_by_alias=True,
         coerce_numbers_to_str=True,
     )
 
@@ -46,6 +48,8 @@ class OpenSection(BaseModel):
         frozen=True,
         extra="ignore",
         alias_generator=kebab_case,
+        validate_by_name=True,  # for code; documents are spelled by relaxed binding before this
+        validate_by_alias=True,
         coerce_numbers_to_str=True,
     )
 

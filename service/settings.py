@@ -5,7 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from nacos_boot.cron import SpringCron
+from nacos_boot.cron import CronError, SpringCron
 from nacos_boot.section import Duration, DurationOrZero, OpenSection, Section
 from nacos_boot.spring import LoggingSection, ServerSection
 
@@ -42,7 +42,10 @@ class NodeSection(Section):
 
     @model_validator(mode="after")
     def _refreshed_before_it_expires(self) -> Self:
-        gap = SpringCron(self.heartbeat_cron).longest_gap(self.ttl)
+        try:
+            gap = SpringCron(self.heartbeat_cron).longest_gap(self.ttl)
+        except CronError as error:
+            raise ValueError(f"heartbeat-cron '{self.heartbeat_cron}': {error}") from error
         if gap is None or gap >= self.ttl:
             raise ValueError(
                 f"heartbeat-cron '{self.heartbeat_cron}' must fire more often than the ttl of"

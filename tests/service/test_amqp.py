@@ -155,6 +155,29 @@ async def test_what_is_consumed_is_acknowledged(
     await eventually(lambda: consumer.got == bodies)
 
 
+async def test_what_is_acknowledged_does_not_come_again(
+    port: int, start: Start, channel: AbstractChannel, publisher: AmqpPublisher
+) -> None:
+    consumer: Consumer = await start(Consumer(port))
+    # Somebody else gets what the consumer does not take, and keeps the queue alive.
+    others: list[bytes] = []
+
+    async def take(message: AbstractIncomingMessage) -> None:
+        others.append(message.body)
+
+    queue = await channel.get_queue(f"websocket_node_{consumer.id}")
+    await queue.consume(take, no_ack=True, arguments={"x-priority": -10})
+    bodies = [str(number).encode() for number in range(40)]
+    await publisher.publish([direct(consumer.id, body) for body in bodies])
+    await eventually(lambda: consumer.got == bodies and consumer._acks._acked >= len(bodies))
+    await arrives(publisher, consumer)
+    await consumer.close()
+    await publisher.publish([direct(consumer.id, b"last")])
+    await eventually(lambda: others)
+    # At most the message of `arrives`, whose acknowledgement may not have gone.
+    assert not set(others) & set(bodies)
+
+
 async def test_what_came_while_it_was_set_up_is_acknowledged(
     port: int,
     start: Start,
@@ -279,10 +302,15 @@ async def test_a_consumer_that_lost_its_binding_to_a_new_queue_is_repaired(
 
 
 async def test_a_broken_connection_is_opened_again(
-    start: Start, proxy: TcpProxy, publisher: AmqpPublisher
+    start: Start, proxy: TcpProxy, publisher: AmqpPublisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(amqp_consumer, "PREFETCH", 5)
     consumer: Consumer = await start(Consumer(proxy.port))
     for connections in (2, 3):
+        # Messages are counted anew by each channel, and so are acknowledgements.
+        bodies = [uuid.uuid4().bytes for _ in range(20)]
+        await publisher.publish([direct(consumer.id, body) for body in bodies])
+        await eventually(lambda: consumer.got[-20:] == bodies)  # noqa: B023 - at once
         proxy.cut()
         await eventually(lambda: consumer.up and proxy.connections == connections)  # noqa: B023 - at once
         await arrives(publisher, consumer)

@@ -193,7 +193,9 @@ async def test_a_client_that_has_caught_up_starts_anew(house: House) -> None:
     client = stuck(house)
     for _ in range(3):
         await push(house, MUCH)
+        assert client.connection._paused
         client.transport.drain()
+        assert not client.connection._paused
     assert len(house.hub) == 1
     assert len(client.frames()) == 3
 
