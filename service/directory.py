@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 Homes = frozenset[str]
 """The ids of the living nodes that hold a user; empty: the user is offline."""
 
+_SCANS_PER_PAGE = 50
+
 _homes_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -172,19 +174,20 @@ class Directory:
     async def users(self, cursor: int, limit: int) -> tuple[int, dict[str, dict[str, Any]]]:
         """Walk through the cluster's users: gives the next cursor (0 at the end) and entries.
 
-        At least `limit` are looked at, and a user may come twice while entries change, as with
-        every SCAN. Raises StoreError.
+        A page holds about `limit` users, fewer where other keys fill the way to them; a user may
+        come twice while entries change, as with every SCAN. Raises StoreError.
         """
-        following, keys = await self._store.scan(cursor, self._keys.all_users, limit)
-        if not keys:
-            return following, {}
-        texts = await self._store.get_many(keys)
-        await self._check_strangers({node for text in texts for node in self._nodes_of(text)})
-        entries = {
-            self._keys.user_of(key): self._living_entries(text)
-            for key, text in zip(keys, texts, strict=True)
-        }
-        return following, {user: entry for user, entry in entries.items() if entry}
+        found: dict[str, dict[str, Any]] = {}
+        for _ in range(_SCANS_PER_PAGE):
+            cursor, keys = await self._store.scan(cursor, self._keys.all_users, limit)
+            texts = await self._store.get_many(keys) if keys else []
+            await self._check_strangers({node for text in texts for node in self._nodes_of(text)})
+            for key, text in zip(keys, texts, strict=True):
+                if entry := self._living_entries(text):
+                    found[self._keys.user_of(key)] = entry
+            if cursor == 0 or len(found) >= limit:
+                break
+        return cursor, found
 
     async def forget(self) -> None:
         """Remove this node's record. Raises StoreError."""

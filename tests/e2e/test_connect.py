@@ -29,14 +29,25 @@ async def test_two_clients_sit_on_different_nodes_and_are_in_the_directory(
         assert home["since"] > 1_600_000_000
         assert home["attributes"] == {"device": "phone"}
         assert "secret" not in json.dumps(alice)
-        status, page = await cluster.nodes[0].get("/api/users?limit=10")
-        assert {user["userId"] for user in page["users"]} >= {"alice", "bob"}
+        assert await every_user(cluster, limit=1) >= {"alice", "bob"}
 
     async def gone() -> bool:
         status, _ = await cluster.gateway.get("/api/users/alice")
         return status == 404
 
     await eventually(gone)
+
+
+async def every_user(cluster: ClusterUnderTest, limit: int) -> set[str]:
+    """Walk through the pages of `/api/users`."""
+    users: set[str] = set()
+    cursor = "0"
+    while cursor is not None:
+        status, page = await cluster.nodes[0].get(f"/api/users?limit={limit}&cursor={cursor}")
+        assert status == 200
+        users |= {user["userId"] for user in page["users"]}
+        cursor = page["cursor"]
+    return users
 
 
 async def test_ping_is_answered_and_nonsense_ignored(cluster: ClusterUnderTest) -> None:
