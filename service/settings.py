@@ -85,7 +85,7 @@ class LimitsSection(Section):
         description="Bytes of one message from a client. For new connections.",
     )
     max_body: int = Field(
-        default=16_777_216, ge=1024, description="Bytes of an API request's body. Live."
+        default=8_388_608, ge=1024, description="Bytes of an API request's body. Live."
     )
     max_batch: int = Field(default=10_000, ge=1, description="Pushes in one batch request. Live.")
     max_targets: int = Field(
