@@ -86,6 +86,11 @@ async def declare_exchanges(
     return fanout, direct, dead
 
 
+def queue_of(node: str) -> str:
+    """Name the queue of a node."""
+    return f"websocket_node_{node}"
+
+
 async def declare_node_queue(channel: AbstractChannel, name: str) -> AbstractQueue:
     """Declare a node's queue: durable, auto-delete, not exclusive, as the Java original does."""
     return await channel.declare_queue(name, durable=True, auto_delete=True, exclusive=False)

@@ -9,7 +9,14 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 
 from service import metrics
 from service.acks import Acks
-from service.amqp import AMQP_FAULTS, FANOUT, bounded, declare_exchanges, declare_node_queue
+from service.amqp import (
+    AMQP_FAULTS,
+    FANOUT,
+    bounded,
+    declare_exchanges,
+    declare_node_queue,
+    queue_of,
+)
 from service.amqp_link import CALL_LIMIT, AmqpLink
 from service.amqp_publisher import ORIGIN
 from service.push import PushError
@@ -61,7 +68,7 @@ class AmqpConsumer(AmqpLink):
     async def _set_up(self, channel: AbstractChannel) -> None:
         fanout, direct, _ = await declare_exchanges(channel)
         await channel.set_qos(prefetch_count=PREFETCH)
-        name = f"websocket_node_{self._node}"
+        name = queue_of(self._node)
         queue = await declare_node_queue(channel, name)
         stale = None
         if queue.declaration_result.consumer_count:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from enum import Enum
 
 import aio_pika
-from aio_pika.abc import AbstractChannel, AbstractExchange
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange
 from aio_pika.exceptions import PublishError
 
-from service.amqp import AMQP_FAULTS, bounded, declare_exchanges
+from service.amqp import AMQP_FAULTS, bounded, declare_exchanges, queue_of
 from service.amqp_link import CALL_LIMIT, AmqpLink
 from service.publication import Publication
 from service.settings import RabbitSection
@@ -74,6 +74,19 @@ class AmqpPublisher(AmqpLink):
             return False
         return True
 
+    async def discard_queue(self, node: str) -> None:
+        """Delete the queue of a dead node, unless somebody consumes it. Never raises.
+
+        An auto-delete queue goes with its last consumer, but not where the broker died with it.
+        """
+        connection = self._connection
+        if not self.up or connection is None:
+            return
+        try:
+            await bounded(_delete_if_unused(connection, queue_of(node)), CALL_LIMIT)
+        except AMQP_FAULTS as error:
+            log.debug("the queue of the dead node %s is left alone: %s", node, error)
+
     async def _publish(self, item: Publication) -> Outcome:
         exchange = self._fanout if item.way == "fanout" else self._direct
         message = aio_pika.Message(
@@ -96,3 +109,10 @@ class AmqpPublisher(AmqpLink):
 
     async def _set_up(self, channel: AbstractChannel) -> None:
         self._fanout, self._direct, self._dead = await declare_exchanges(channel)
+
+
+async def _delete_if_unused(connection: AbstractConnection, queue: str) -> None:
+    # A channel of its own: a queue in use closes the channel that wants to delete it.
+    channel = await connection.channel()
+    await channel.queue_delete(queue, if_unused=True)
+    await channel.close()

@@ -49,6 +49,10 @@ class Broker:
         """Publish in order and wait for every confirm, 5 s at most. Never raises."""
         return await self._publisher.publish(publications)
 
+    async def discard_queue(self, node: str) -> None:
+        """Delete the queue of a dead node, unless somebody consumes it. Never raises."""
+        await self._publisher.discard_queue(node)
+
     async def close(self) -> None:
         """Give up the queue (which deletes it), then close the rest. Never raises."""
         await self._consumer.close()

@@ -138,7 +138,7 @@ async def run_node(bootstrap: Bootstrap, stop: Stop) -> None:  # noqa: PLR0915 -
             ("directory-writer", writer.run(directory)),
             ("heartbeat", heartbeat.watch()),
             ("foreign-nodes", foreign.watch()),
-            ("sweeper", Sweeper(store, keys, directory).watch()),
+            ("sweeper", Sweeper(store, keys, directory, broker.discard_queue).watch()),
             ("pusher", pusher.run()),
             ("pings", ping_clients(lambda: hub.sockets, lambda: live.current.websocket.ping)),
         ):

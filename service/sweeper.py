@@ -1,7 +1,12 @@
-"""Remove what dead nodes left in Redis. Nothing depends on it: their entries do not count."""
+"""Remove what dead nodes left in Redis and RabbitMQ.
+
+Their entries do not count any more; a queue that outlived its node, because the broker was killed
+with it, would gather messages for nobody.
+"""
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 from service.directory import Directory, Keys
@@ -22,10 +27,17 @@ class Sweeper:
     when it is back.
     """
 
-    def __init__(self, store: RedisStore, keys: Keys, directory: Directory) -> None:
+    def __init__(
+        self,
+        store: RedisStore,
+        keys: Keys,
+        directory: Directory,
+        discard_queue: Callable[[str], Awaitable[None]],
+    ) -> None:
         self._store = store
         self._keys = keys
         self._directory = directory
+        self._discard_queue = discard_queue
         self._suspects: set[str] = set()
 
     async def watch(self) -> None:
@@ -51,6 +63,8 @@ class Sweeper:
             return 0
         cleaned = await self._clean(due)
         for node in await self._still_dead(due):
+            # First: a name that is gone is not swept again.
+            await self._discard_queue(node)
             await self._store.forget(self._keys.node(node), self._keys.nodes, node)
         log.info("swept %d users of dead nodes (%s)", cleaned, ", ".join(sorted(due)))
         return cleaned

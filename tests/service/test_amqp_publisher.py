@@ -8,10 +8,10 @@ import pytest
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
 from service import amqp_publisher
-from service.amqp import DEAD, FANOUT
+from service.amqp import DEAD, FANOUT, declare_node_queue, queue_of
 from service.amqp_publisher import AmqpPublisher, Outcome
 from service.settings import RabbitSection
-from tests.service.amqp_links import NOBODY, Start, fanout
+from tests.service.amqp_links import NOBODY, Consumer, Start, arrives, exists, fanout
 from tests.service.tcp_proxy import TcpProxy
 from tests.waiting import eventually
 
@@ -102,3 +102,18 @@ async def test_a_dead_message_carries_where_it_came_from_and_why(
 async def test_without_a_connection_nothing_is_set_aside(publisher: AmqpPublisher) -> None:
     await publisher.close()
     assert await publisher.set_aside(b"x", FANOUT, "why") is False
+
+
+async def test_the_queue_of_a_dead_node_is_deleted_and_one_in_use_is_not(
+    start: Start, publisher: AmqpPublisher, amqp_port: int, channel: AbstractChannel
+) -> None:
+    consumer: Consumer = await start(Consumer(amqp_port))
+    orphan = uuid.uuid4().hex
+    # As a broker that was killed leaves it: declared, and consumed by nobody.
+    await declare_node_queue(channel, queue_of(orphan))
+    await publisher.discard_queue(orphan)
+    assert not await exists(channel, queue_of(orphan))
+    await publisher.discard_queue(consumer.id)
+    await publisher.discard_queue("never-was")
+    assert await exists(channel, queue_of(consumer.id))
+    await arrives(publisher, consumer)

@@ -20,7 +20,7 @@ DEFAULTS: dict[str, Any] = {
     "websocket.limits.max-connections": 100_000,
     "websocket.limits.send-buffer": 1_048_576,
     "websocket.limits.max-message": 65_536,
-    "websocket.limits.max-body": 16_777_216,
+    "websocket.limits.max-body": 8_388_608,
     "websocket.limits.max-batch": 10_000,
     "websocket.limits.max-targets": 100_000,
     "websocket.interop.java": False,

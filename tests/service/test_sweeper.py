@@ -32,7 +32,11 @@ class Node:
     def __init__(self, store: FakeStore, node: str) -> None:
         self.id = node
         self.directory = Directory(store, KEYS, node, expected=list, lost=lambda: None)  # type: ignore[arg-type]  # held to the real one in tests/contract
-        self.sweeper = Sweeper(store, KEYS, self.directory)  # type: ignore[arg-type]  # the same
+        self.discarded: list[str] = []
+        self.sweeper = Sweeper(store, KEYS, self.directory, self.discard)  # type: ignore[arg-type]  # the same
+
+    async def discard(self, node: str) -> None:
+        self.discarded.append(node)
 
     async def beat(self) -> None:
         await self.directory.look()
@@ -91,9 +95,11 @@ async def test_a_dead_nodes_users_and_name_are_removed_and_nothing_else(
     users = {key for key in store.texts if key.startswith("test:directory:")}
     assert users == {KEYS.user(USERS[0]), KEYS.user("other")}
     assert store.sets[KEYS.nodes] == {"alive"}
+    assert alive.discarded == ["dead"]
     # Done is done.
     assert await sweep(alive) == 0
     assert await sweep(alive) == 0
+    assert alive.discarded == ["dead"]
 
 
 async def test_several_dead_nodes_go_in_one_walk(store: SlowStore, alive: Node) -> None:
