@@ -79,6 +79,9 @@ class Discovery:
         self._take(instances)
 
     def _take(self, instances: tuple[Instance, ...]) -> None:
+        # The subscription outlives the wish to follow.
+        if self._stopped:
+            return
         found = tuple(sorted(instances, key=lambda instance: (instance.ip, instance.port)))
         if found == self.instances:
             return
