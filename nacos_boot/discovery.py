@@ -79,13 +79,13 @@ class Discovery:
         self._take(instances)
 
     def _take(self, instances: tuple[Instance, ...]) -> None:
-        # The subscription outlives the wish to follow.
-        if self._stopped:
-            return
         found = tuple(sorted(instances, key=lambda instance: (instance.ip, instance.port)))
         if found == self.instances:
             return
         self.instances = found
+        if self._stopped:
+            # The subscription outlives the wish to follow.
+            return
         addresses = ", ".join(instance.address for instance in found) or "none"
         log.info("instances of %s: %s", self._service, addresses)
         for callback in list(self._observers):

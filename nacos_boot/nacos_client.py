@@ -31,6 +31,8 @@ from nacos_boot.startup import StartError
 T = TypeVar("T")
 
 _FORBIDDEN = 403
+_BEING_MODIFIED = 400
+_MOMENT = 0.02  # seconds
 
 
 class NacosClient:
@@ -83,11 +85,19 @@ class NacosClient:
 
         Raises NacosForbiddenError, NacosError.
         """
-        content = await self._bounded(
-            self._configs.get_config(ConfigParam(data_id=data_id, group=group)),
-            f"read {data_id}",
-        )
+        content = await self._bounded(self._read(data_id, group), f"read {data_id}")
         return content or None
+
+    async def _read(self, data_id: str, group: str) -> str:
+        while True:
+            try:
+                found = await self._configs.get_config(ConfigParam(data_id=data_id, group=group))
+                return str(found or "")
+            except NacosException as error:
+                # Just published, and being written to disk there: a matter of milliseconds.
+                if error.error_code != _BEING_MODIFIED:
+                    raise
+            await asyncio.sleep(_MOMENT)
 
     async def publish_config(self, data_id: str, group: str, content: str) -> None:
         """Create or replace a YAML document. Raises NacosError."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from v2.nacos import NacosException
 
 from devtools.ports import LOOPBACK, free_port
 from devtools.servers import Servers
@@ -229,3 +230,25 @@ def sdk_tasks() -> set[asyncio.Task[Any]]:
 def open_files(client: NacosClient) -> list[str]:
     held = (os.path.realpath(link) for link in Path("/proc/self/fd").iterdir())
     return [path for path in held if path.startswith(client._folder.name)]
+
+
+async def test_a_document_that_is_being_written_at_the_server_is_read_a_moment_later(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = NacosClient(settings(address))
+    await client.connect()
+    real, busy = client._configs.get_config, [True, True]
+
+    async def get_config(param: Any) -> Any:
+        if busy:
+            busy.pop()
+            # What the real server says in the moment after a publication.
+            raise NacosException(400, "requested file is being modified, please try later.")
+        return await real(param)
+
+    monkeypatch.setattr(client._configs, "get_config", get_config)
+    try:
+        assert await client.get_config(DATA_ID, GROUP) is None
+        assert not busy
+    finally:
+        await client.close()
