@@ -153,6 +153,7 @@ class Boot(Generic[T]):
 
     def _describe_config(self) -> Mapping[str, Any]:
         state: ConfigState = self.config.state
+        md5s = self.config.document_md5s
         return {
             "md5": state.md5,
             "appliedAt": state.applied_at,
@@ -164,7 +165,7 @@ class Boot(Generic[T]):
                     "group": item.group,
                     "refresh": item.refresh,
                     # None where the document does not exist.
-                    "md5": self.config.document_md5s.get(item.key),
+                    "md5": md5s.get(item.key),
                 }
                 for item in self.bootstrap.documents
             ],

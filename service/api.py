@@ -41,7 +41,7 @@ def node_api(  # noqa: C901 - its routes are counted together
             return _bad_request("wait", "delivery reports are not supported by this version")
         body = await _body()
         try:
-            accepted = await pusher.submit(accept_push(body, max_targets=limits().max_targets))
+            accepted = await pusher.push(accept_push(body, max_targets=limits().max_targets))
         except PushError as error:
             return _bad_request(error.field, error.message)
         except PushesFailedError as error:

@@ -15,13 +15,11 @@ import msgspec
 from service import metrics
 from service.json_text import UNREADABLE
 from service.node_record import NodeRecord, read_record, write_record
+from service.plan import Homes
 from service.redis_store import RedisStore, StoreError
 from service.settling import Settling
 
 log = logging.getLogger(__name__)
-
-Homes = frozenset[str]
-"""The ids of the living nodes that hold a user; empty: the user is offline."""
 
 _SCANS_PER_PAGE = 50
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from service.push import Push
 
 Homes = frozenset[str]
+"""The ids of the living nodes that hold a user; empty: the user is offline."""
 
 
 @dataclass(frozen=True, slots=True)
