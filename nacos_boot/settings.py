@@ -30,9 +30,11 @@ class Problem:
     key: str
     value: str
     expected: str
+    line: int | None = None
 
     def __str__(self) -> str:
-        return f"{self.source}: {self.key} = {self.value}: {self.expected}"
+        where = f"{self.source}, line {self.line}" if self.line else self.source
+        return f"{where}: {self.key} = {self.value}: {self.expected}"
 
 
 class SettingsError(ValueError):

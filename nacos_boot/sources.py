@@ -1,7 +1,7 @@
 """Merge several property sources into one tree, and remember where each value came from."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 _ABSENT = object()
@@ -9,18 +9,26 @@ _ABSENT = object()
 
 @dataclass(frozen=True, slots=True)
 class PropertySource:
-    """A named tree of settings: a Nacos document, a local file, the environment."""
+    """A named tree of settings: a Nacos document, a local file, the environment.
+
+    `lines` gives the line of each leaf (dotted path, counted from 1) where the source has lines.
+    """
 
     name: str
     tree: Mapping[str, Any]
+    lines: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class MergedTree:
-    """The tree in force, and for each of its leaves (dotted path) the source that gave it."""
+    """The tree in force, and for each of its leaves (dotted path) the source that gave it.
+
+    `lines` gives the leaf's line in that source, where it has lines.
+    """
 
     tree: dict[str, Any]
     origins: Mapping[str, str]
+    lines: Mapping[str, int] = field(default_factory=dict)
 
     def origin_of(self, path: str) -> str:
         """Name the source of a leaf, or of everything below a section, comma-separated."""
@@ -42,11 +50,16 @@ def merge(sources: Sequence[PropertySource]) -> MergedTree:
     """
     tree: dict[str, Any] = {}
     origins: dict[str, str] = {}
+    lines: dict[str, int] = {}
     for source in sources:
         for path, value in leaves(source.tree):
+            key = ".".join(path)
             put(tree, path, value)
-            origins[".".join(path)] = source.name
-    return MergedTree(tree, origins)
+            origins[key] = source.name
+            lines.pop(key, None)
+            if key in source.lines:
+                lines[key] = source.lines[key]
+    return MergedTree(tree, origins, lines)
 
 
 def leaves(

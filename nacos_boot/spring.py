@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator
 
 from nacos_boot.logs import spring_level
 from nacos_boot.section import OpenSection
+from nacos_boot.setting import setting
 from nacos_boot.sources import leaves
 
 
@@ -28,16 +29,13 @@ def _levels(value: Any) -> Any:
 class ServerSection(OpenSection):
     """`server`: where the program listens."""
 
-    address: str = Field(default="0.0.0.0", description="Address to listen on. Needs a restart.")
-    port: int = Field(
-        default=8080, ge=0, le=65535, description="Port to listen on. Needs a restart."
-    )
+    address: str = setting("0.0.0.0", "Address to listen on.", live=False)
+    port: int = setting(8080, "Port to listen on.", live=False, ge=0, le=65535)
 
 
 class LoggingSection(OpenSection):
     """`logging`: levels by logger name; `root` is the root logger."""
 
-    level: Annotated[dict[str, str], BeforeValidator(_levels)] = Field(
-        default={},
-        description="Level of each logger: TRACE, DEBUG, INFO, WARN, ERROR or OFF. Live.",
+    level: Annotated[dict[str, str], BeforeValidator(_levels)] = setting(
+        {}, "Level of each logger: TRACE, DEBUG, INFO, WARN, ERROR or OFF."
     )

@@ -3,41 +3,44 @@
 from datetime import timedelta
 from typing import Literal, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import SecretStr, model_validator
 
 from nacos_boot.cron import CronError, SpringCron
 from nacos_boot.section import Duration, DurationOrZero, OpenSection, Section
+from nacos_boot.setting import setting
 from nacos_boot.spring import LoggingSection, ServerSection
 
 PushMode = Literal["fanout", "routed"]
+
+MOVE = "the node moves over, its clients stay connected"
 
 
 class PushSection(Section):
     """`websocket.push`."""
 
-    mode: PushMode = Field(
-        default="fanout",
-        description="fanout: every node gets every push; routed: only the nodes that hold a"
-        " target, looked up in Redis. Live.",
+    mode: PushMode = setting(
+        "fanout",
+        "fanout: every node gets every push; routed: only the nodes that hold a target, looked up"
+        " in Redis.",
     )
 
 
 class NodeSection(Section):
     """`websocket.node`."""
 
-    heartbeat_cron: str = Field(
-        default="*/10 * * * * *",
-        description="When the node record in Redis is refreshed: Spring's six cron fields. Live.",
+    heartbeat_cron: str = setting(
+        "*/10 * * * * *", "When the node record in Redis is refreshed: Spring's six cron fields."
     )
-    ttl: Duration = Field(
-        default=timedelta(seconds=15),
-        description="Life of the node record; must be longer than the cron's longest gap. Live.",
+    ttl: Duration = setting(
+        timedelta(seconds=15),
+        "Life of the node record; must be longer than the cron's longest gap.",
     )
-    public_url: str = Field(
-        default="",
-        pattern=r"^(wss?://.+)?$",
-        description="ws:// or wss:// address under which clients reach this node directly;"
-        " empty: its registered address. Needs a restart.",
+    public_url: str = setting(
+        "",
+        "ws:// or wss:// address under which clients reach this node directly; empty: its"
+        " registered address.",
+        live=False,
+        pattern="^(wss?://.+)?$",
     )
 
     @model_validator(mode="after")
@@ -57,73 +60,70 @@ class NodeSection(Section):
 class PingSection(Section):
     """`websocket.ping`."""
 
-    interval: DurationOrZero = Field(
-        default=timedelta(seconds=25),
-        description="How often each client is sent a ping frame; 0: never. Live.",
+    interval: DurationOrZero = setting(
+        timedelta(seconds=25), "How often each client is sent a ping frame; 0: never."
     )
-    timeout: Duration = Field(
-        default=timedelta(seconds=20),
-        description="How long a client may leave a ping unanswered before it is closed. Live.",
+    timeout: Duration = setting(
+        timedelta(seconds=20), "How long a client may leave a ping unanswered before it is closed."
     )
 
 
 class LimitsSection(Section):
     """`websocket.limits`."""
 
-    max_connections: int = Field(
-        default=100_000, ge=1, description="Connections of this node; more get 4429. Live."
-    )
-    send_buffer: int = Field(
-        default=1_048_576,
+    max_connections: int = setting(100_000, "Connections of this node; more get 4429.", ge=1)
+    send_buffer: int = setting(
+        1_048_576,
+        "Bytes that may wait for one client that reads slowly; beyond it is closed with 4008.",
+        unit="bytes",
         ge=4096,
-        description="Bytes that may wait for one client that reads slowly; beyond it is closed"
-        " with 4008. Live.",
     )
-    max_message: int = Field(
-        default=65_536,
-        ge=125,
-        description="Bytes of one message from a client. For new connections.",
+    max_message: int = setting(
+        65_536, "Bytes of one message from a client.", unit="bytes", when="new connections", ge=125
     )
-    max_body: int = Field(
-        default=8_388_608, ge=1024, description="Bytes of an API request's body. Live."
-    )
-    max_batch: int = Field(default=10_000, ge=1, description="Pushes in one batch request. Live.")
-    max_targets: int = Field(
-        default=100_000, ge=1, description="Distinct targets of one push. Live."
-    )
+    max_body: int = setting(8_388_608, "Bytes of an API request's body.", unit="bytes", ge=1024)
+    max_batch: int = setting(10_000, "Pushes in one batch request.", ge=1)
+    max_targets: int = setting(100_000, "Distinct targets of one push.", ge=1)
 
 
 class InteropSection(Section):
     """`websocket.interop`."""
 
-    java: bool = Field(
-        default=False,
-        description="Look for nodes of netty-websocket-cluster in Redis, list them as foreign,"
-        " and push to users by fanout while one is alive. Live.",
+    java: bool = setting(
+        False,
+        "Look for nodes of netty-websocket-cluster in Redis, list them as foreign, and push to"
+        " users by fanout while one is alive.",
     )
 
 
 class DrainSection(Section):
     """`websocket.drain`: how a node leaves."""
 
-    notice: DurationOrZero = Field(
-        default=timedelta(seconds=2),
-        description="Time between leaving the registry and closing clients, in which gateways"
-        " learn of it and the node serves on. Live.",
+    notice: DurationOrZero = setting(
+        timedelta(seconds=2),
+        "Time between leaving the registry and closing clients, in which gateways learn of it and"
+        " the node serves on.",
     )
-    window: DurationOrZero = Field(
-        default=timedelta(seconds=5),
-        description="Time over which clients are closed with 4001. Live.",
+    window: DurationOrZero = setting(
+        timedelta(seconds=5), "Time over which clients are closed with 4001."
+    )
+
+
+class HandoverSection(Section):
+    """`websocket.handover`: how nodes move to another RabbitMQ or Redis together."""
+
+    limit: Duration = setting(
+        timedelta(seconds=30),
+        "How long a node that moves to another RabbitMQ or Redis waits for the other nodes at each"
+        " step; then it goes on without those that stayed behind.",
     )
 
 
 class RedisKeysSection(Section):
     """`websocket.redis`."""
 
-    key_prefix: str = Field(
-        default="websocket:",
-        min_length=1,
-        description="What every Redis key starts with. Needs a restart.",
+    key_prefix: str = setting(
+        "websocket:", "What every Redis key starts with.", live=False, min_length=1
     )
 
 
@@ -136,34 +136,29 @@ class WebSocketSection(Section):
     limits: LimitsSection = LimitsSection()
     interop: InteropSection = InteropSection()
     drain: DrainSection = DrainSection()
+    handover: HandoverSection = HandoverSection()
     redis: RedisKeysSection = RedisKeysSection()
 
 
 class RabbitSection(OpenSection):
     """`spring.rabbitmq`."""
 
-    host: str = Field(default="127.0.0.1", description="Host of RabbitMQ. Needs a restart.")
-    port: int = Field(default=5672, ge=1, le=65535, description="AMQP port. Needs a restart.")
-    username: str = Field(default="guest", description="Account. Needs a restart.")
-    password: SecretStr = Field(
-        default=SecretStr("guest"), description="Its password. Needs a restart."
-    )
-    virtual_host: str = Field(default="/", description="Virtual host. Needs a restart.")
+    host: str = setting("127.0.0.1", "Host of RabbitMQ.", when=MOVE)
+    port: int = setting(5672, "AMQP port.", when=MOVE, ge=1, le=65535)
+    username: str = setting("guest", "Account.", when=MOVE)
+    password: SecretStr = setting(SecretStr("guest"), "Its password.", when=MOVE)
+    virtual_host: str = setting("/", "Virtual host.", when=MOVE)
 
 
 class RedisSection(OpenSection):
     """`spring.data.redis`."""
 
-    host: str = Field(default="127.0.0.1", description="Host of Redis. Needs a restart.")
-    port: int = Field(default=6379, ge=1, le=65535, description="Its port. Needs a restart.")
-    username: str = Field(default="", description="Account; empty: default. Needs a restart.")
-    password: SecretStr = Field(
-        default=SecretStr(""), description="Its password; empty: none. Needs a restart."
-    )
-    database: int = Field(default=0, ge=0, description="Database number. Needs a restart.")
-    timeout: Duration = Field(
-        default=timedelta(seconds=1), description="Limit of one command. Needs a restart."
-    )
+    host: str = setting("127.0.0.1", "Host of Redis.", when=MOVE)
+    port: int = setting(6379, "Its port.", when=MOVE, ge=1, le=65535)
+    username: str = setting("", "Account; empty: default.", when=MOVE)
+    password: SecretStr = setting(SecretStr(""), "Its password; empty: none.", when=MOVE)
+    database: int = setting(0, "Database number.", when=MOVE, ge=0)
+    timeout: Duration = setting(timedelta(seconds=1), "Limit of one command.", when=MOVE)
 
 
 class _DataSection(OpenSection):
