@@ -1,0 +1,179 @@
+"""Carry out a handover: open the new server's side, use it, close the old one's."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Mapping
+from typing import Generic, Protocol, TypeVar
+
+from service.handover import Close, Handover, Open, Peers, Server, Standing, Use
+
+log = logging.getLogger(__name__)
+
+_TICK = 0.1
+_REST = 2.0
+
+
+class Side(Protocol):
+    """This node's part at one server.
+
+    `identity` tells the server from others, None while it does not work; `error` says why.
+    """
+
+    @property
+    def identity(self) -> str | None:
+        """The server that works, None where none does."""
+
+    @property
+    def error(self) -> str | None:
+        """Why it does not work, for people."""
+
+    async def run(self) -> None:
+        """Connect, and repair what breaks; runs until cancelled."""
+
+    async def leave(self, *, same: bool) -> None:
+        """Close for good; with `same`, another side goes on at the same server. Never raises."""
+
+
+S = TypeVar("S")
+P = TypeVar("P", bound=Side)
+
+
+class Mover(Generic[S, P]):
+    """The sides of one kind of server, and the one in use.
+
+    `make` builds the side of a server; `wanted` gives the server of the settings, `peers` the
+    other live nodes (None: not known), `limit` the seconds to wait for them; `announce` is told
+    what this node may say of itself whenever that changes.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        first: Server[S],
+        make: Callable[[Server[S]], P],
+        *,
+        wanted: Callable[[], Server[S]],
+        peers: Callable[[], Peers | None],
+        limit: Callable[[], float],
+    ) -> None:
+        self._kind = kind
+        self._make = make
+        self._wanted = wanted
+        self._peers = peers
+        self._limit = limit
+        self._handover = Handover(first)
+        self._sides: dict[Server[S], P] = {first: make(first)}
+        self._running: dict[Server[S], asyncio.Task[None]] = {}
+        self._stirred = asyncio.Event()
+        self._announced: Standing | None = None
+        self._told_behind: list[str] = []
+        self.announce: Callable[[Standing], None] = lambda _: None
+
+    @property
+    def side(self) -> P:
+        """The side in use."""
+        return self._sides[self._handover.uses]
+
+    @property
+    def sides(self) -> Mapping[Server[S], P]:
+        """Every side that is kept."""
+        return self._sides
+
+    @property
+    def standing(self) -> Standing:
+        """What this node may say of itself now."""
+        return self._handover.standing
+
+    @property
+    def details(self) -> dict[str, object]:
+        """What health shows of a move; empty where there is none."""
+        if not self._handover.moving:
+            return {}
+        details: dict[str, object] = {}
+        if self._handover.uses != self._handover.wanted:
+            wanted = self._handover.wanted
+            details["movingTo"] = wanted.name
+            side = self._sides.get(wanted)
+            if side is not None and side.error:
+                details["error"] = side.error
+        else:
+            others = [server.name for server in self._sides if server != self._handover.uses]
+            details["leaving"] = sorted(others)
+        if behind := self._handover.behind(self._peers()):
+            details["waitingFor"] = behind
+        return details
+
+    def stir(self) -> None:
+        """Look again soon: the settings or the peers have changed."""
+        self._stirred.set()
+
+    async def run(self) -> None:
+        """Move whenever the settings say so; runs until cancelled."""
+        for server in self._sides:
+            self._start(server)
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_TICK if self._handover.moving else _REST):
+                    await self._stirred.wait()
+            self._stirred.clear()
+            try:
+                await self._advance()
+            except Exception:
+                # A bug must not leave the node between two servers for good.
+                log.exception("the move to another %s failed at one step", self._kind)
+
+    async def close(self) -> None:
+        """Close every side. Never raises."""
+        for task in self._running.values():
+            task.cancel()
+        await asyncio.gather(*self._running.values(), return_exceptions=True)
+        for side in self._sides.values():
+            await side.leave(same=False)
+
+    async def _advance(self) -> None:
+        handover = self._handover
+        wanted = self._wanted()
+        if wanted != handover.wanted:
+            log.info("%s: moving from %s to %s", self._kind, handover.uses.name, wanted.name)
+            handover.wanted = wanted
+        now = asyncio.get_running_loop().time
+        while True:
+            ready = {
+                server: side.identity
+                for server, side in self._sides.items()
+                if side.identity is not None
+            }
+            match handover.step(now(), ready, self._peers(), self._limit()):
+                case Open(server):
+                    self._sides[server] = self._make(server)
+                    self._start(server)
+                case Use(server):
+                    log.info("%s: %s is in use now", self._kind, server.name)
+                case Close(server, same):
+                    await self._close(server, same=same)
+                case None:
+                    break
+            self._tell()
+        self._tell()
+
+    def _start(self, server: Server[S]) -> None:
+        task = asyncio.create_task(self._sides[server].run(), name=f"{self._kind} {server.name}")
+        self._running[server] = task
+
+    async def _close(self, server: Server[S], *, same: bool) -> None:
+        side, task = self._sides.pop(server), self._running.pop(server)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await side.leave(same=same)
+        log.info("%s: %s is left", self._kind, server.name)
+
+    def _tell(self) -> None:
+        standing = self._handover.standing
+        if standing != self._announced:
+            self._announced = standing
+            self.announce(standing)
+        behind = self._handover.behind(self._peers()) if self._handover.moving else []
+        if behind and behind != self._told_behind:
+            log.info("%s: waiting for the nodes %s", self._kind, ", ".join(behind))
+        self._told_behind = behind
