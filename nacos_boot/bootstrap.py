@@ -1,214 +1,178 @@
-"""What a program must know before it can ask Nacos: `bootstrap.yml` and the environment.
+"""What a program must know before it can ask Nacos: local files, environment, command line.
 
-Source: Spring Cloud Alibaba reference, "Nacos Config" and "Nacos Discovery".
+Source: Spring Boot reference, "Externalized Configuration"; Spring Cloud Alibaba reference, "Nacos
+Config".
 """
 
+import logging
 import os
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
-
-from nacos_boot.documents import DocumentError, parse_yaml
-from nacos_boot.relaxed import from_arguments
-from nacos_boot.section import Duration, OpenSection
+from nacos_boot.documents import DocumentKind, kind_of
+from nacos_boot.environment import from_arguments
+from nacos_boot.local_files import LocalFiles
+from nacos_boot.local_imports import Imported, imported
+from nacos_boot.local_settings import (
+    BootstrapSettings,
+    chosen_profiles,
+    refuse_removed,
+    unheeded,
+)
+from nacos_boot.nacos_settings import (
+    ConfigSettings,
+    DiscoverySettings,
+    DocumentSettings,
+    NacosSettings,
+)
 from nacos_boot.settings import SettingsError, bind
 from nacos_boot.sources import PropertySource
 from nacos_boot.startup import StartError
 
-_DEFAULT_PORT = 8848
-_ADDRESS = re.compile(r"(?P<base>(?:https?://)?[^\s/:@]+)(?::(?P<port>\d{1,5}))?/?")
-
-
-def _comma_separated(value: Any) -> Any:
-    if isinstance(value, str):
-        return [part.strip() for part in value.split(",") if part.strip()]
-    return [] if value is None else value
-
-
-CommaSeparated = Annotated[list[str], BeforeValidator(_comma_separated)]
-"""A list that may be written as one string with commas, as in an environment variable."""
-
-
-def _strings(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {
-            str(key): str(item).lower() if isinstance(item, bool) else str(item)
-            for key, item in value.items()
-        }
-    return value
-
-
-def _with_port(address: str) -> str:
-    match = _ADDRESS.fullmatch(address)
-    if match is None:
-        raise ValueError(f"'{address}' is no address: expected host:port, such as 127.0.0.1:8848")
-    return f"{match['base']}:{match['port'] or _DEFAULT_PORT}"
-
-
-ServerAddress = Annotated[str, AfterValidator(_with_port)]
-"""`host:port`, with or without `http://` before it; the port is 8848 where it isn't given."""
-
-ServerAddresses = Annotated[
-    list[ServerAddress], BeforeValidator(_comma_separated), Field(min_length=1)
+__all__ = [
+    "Bootstrap",
+    "BootstrapSettings",
+    "ConfigSettings",
+    "DiscoverySettings",
+    "DocumentSettings",
+    "NacosSettings",
+    "load_bootstrap",
 ]
-"""The servers of one Nacos cluster, as a list or as one string with commas."""
 
-StringMap = Annotated[dict[str, str], BeforeValidator(_strings)]
-"""Instance metadata: Nacos and Spring Cloud keep strings only."""
-
-
-class DocumentSettings(OpenSection):
-    """One entry of `shared-configs` or `extension-configs`."""
-
-    data_id: str
-    group: str = "DEFAULT_GROUP"
-    refresh: bool = False
-
-    @property
-    def key(self) -> str:
-        """`group/data id`, which identifies the document within its namespace."""
-        return f"{self.group}/{self.data_id}"
-
-
-class ConfigSettings(OpenSection):
-    """`spring.cloud.nacos.config`: which documents hold the settings."""
-
-    group: str = "DEFAULT_GROUP"
-    prefix: str = ""
-    file_extension: Literal["yml", "yaml"] = "yml"
-    shared_configs: list[DocumentSettings] = Field(default=[])
-    extension_configs: list[DocumentSettings] = Field(default=[])
-    timeout: Duration = timedelta(seconds=3)
-    watchdog_interval: Duration = timedelta(seconds=5)
-    snapshot: bool = True
-    snapshot_dir: Path = Path(".nacos-snapshot")
-
-
-class DiscoverySettings(OpenSection):
-    """`spring.cloud.nacos.discovery`: how the program is registered."""
-
-    register_enabled: bool = True
-    service: str = ""
-    group: str = "DEFAULT_GROUP"
-    cluster_name: str = "DEFAULT"
-    ip: str = ""
-    port: int = 0
-    weight: float = Field(default=1.0, ge=0, le=10_000)
-    ephemeral: bool = True
-    metadata: StringMap = Field(default={})
-    watchdog_interval: Duration = timedelta(seconds=5)
-
-
-class NacosSettings(OpenSection):
-    """`spring.cloud.nacos`: the server and the account."""
-
-    server_addr: ServerAddresses = Field(default=["127.0.0.1:8848"])
-    username: str = ""
-    password: SecretStr = SecretStr("")
-    namespace: str = ""
-    start_timeout: Duration = timedelta(seconds=30)
-    config: ConfigSettings = ConfigSettings()
-    discovery: DiscoverySettings = DiscoverySettings()
-
-
-class _Cloud(OpenSection):
-    nacos: NacosSettings = NacosSettings()
-
-
-class _Application(OpenSection):
-    name: str = ""
-
-
-class _Profiles(OpenSection):
-    active: CommaSeparated = Field(default=[])
-
-
-class _Spring(OpenSection):
-    application: _Application = _Application()
-    profiles: _Profiles = _Profiles()
-    cloud: _Cloud = _Cloud()
-
-
-class _BootstrapFile(OpenSection):
-    spring: _Spring = _Spring()
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Bootstrap:
     """The start-up facts of one program.
 
-    `local` are the local files (lowest precedence), `arguments` the command line (highest);
-    `environ` is the environment that placeholders and relaxed names are looked up in.
+    `local` are the local files, from the weakest to the strongest, all below the documents in
+    Nacos; `arguments` is the command line (highest); `environ` is the environment that placeholders
+    and relaxed names are looked up in. `imports` are the documents of `spring.config.import`.
+    `local_names` are, for each profile that has no local file, those that were looked for.
     """
 
     application: str
     profiles: tuple[str, ...]
     nacos: NacosSettings
-    local: PropertySource
+    local: tuple[PropertySource, ...]
     arguments: PropertySource
     environ: Mapping[str, str]
+    imports: tuple[Imported, ...] = ()
+    local_names: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def documents(self) -> tuple[DocumentSettings, ...]:
         """The documents to read, from the lowest to the highest precedence.
 
-        Shared configs, extension configs, the document named after the program, then its profiles
-        in the order of `spring.profiles.active`. The program's own documents always refresh.
+        Shared configs, extension configs, then the program's own: those it imports; without any
+        the document named after it and its profiles in their order. None where config is disabled.
         """
         config = self.nacos.config
-        profiles = [self._own(f"-{profile}") for profile in self.profiles]
-        return (*config.shared_configs, *config.extension_configs, self.required, *profiles)
+        if not config.enabled:
+            return ()
+        found = (*config.shared_configs, *config.extension_configs, *self._own)
+        # Of a document that is named twice the stronger place counts.
+        last = {document.key: document for document in found}
+        unique = [document for document in found if last[document.key] is document]
+        if config.refresh_enabled:
+            return tuple(unique)
+        return tuple(document.model_copy(update={"refresh": False}) for document in unique)
 
     @property
-    def required(self) -> DocumentSettings:
-        """The document that must exist for a start: the one named after the program."""
-        return self._own("")
+    def required(self) -> tuple[DocumentSettings, ...]:
+        """The documents that must exist for a start: the program's own, unless optional.
 
-    def _own(self, suffix: str) -> DocumentSettings:
+        Of those that are named after the program only the first, which is for every profile.
+        """
+        if not self.nacos.config.enabled:
+            return ()
+        if not self.imports:
+            return (self._named(""),)
+        return tuple(each.document for each in self.imports if not each.optional)
+
+    @property
+    def below_local(self) -> frozenset[str]:
+        """The keys of the documents that local files go before (`preference=local`)."""
+        return frozenset(each.document.key for each in self.imports if each.below_local)
+
+    def kind_of(self, document: DocumentSettings) -> DocumentKind:
+        """Tell what a document is written in: by its data id, or as `file-extension` says."""
+        return kind_of(document.data_id, self.nacos.config.file_extension)
+
+    def name_of(self, document: DocumentSettings) -> str:
+        """Name a document for messages: its data id, with its group where that isn't the usual."""
+        own_group = document.group == self.nacos.config.group
+        return document.data_id if own_group else document.key
+
+    def of_profile(self, profile: str) -> DocumentSettings | None:
+        """Give the document that a profile is looked for in, None where the program has imports."""
+        return None if self.imports else self._named(f"-{profile}")
+
+    @property
+    def _own(self) -> tuple[DocumentSettings, ...]:
+        if self.imports:
+            return tuple(each.document for each in self.imports)
+        return (self._named(""), *(self._named(f"-{profile}") for profile in self.profiles))
+
+    def _named(self, suffix: str) -> DocumentSettings:
         config = self.nacos.config
-        data_id = f"{config.prefix or self.application}{suffix}.{config.file_extension}"
+        name = config.prefix or config.name or self.application
         return DocumentSettings.model_validate(
-            {"data-id": data_id, "group": config.group, "refresh": True}
+            {
+                "data-id": f"{name}{suffix}.{config.file_extension}",
+                "group": config.group,
+                "refresh": True,
+            }
         )
 
 
 def load_bootstrap(
     path: Path, environ: Mapping[str, str] = os.environ, arguments: Sequence[str] = ()
 ) -> Bootstrap:
-    """Read `bootstrap.yml`, with the environment and the command line above it.
+    """Read `bootstrap.yml` and its kin beside it, with environment and command line above them.
 
-    Raises StartError that names the file, the key and what was expected.
+    Raises StartError that names the file, the line, the key and what was expected.
     """
-    try:
-        local = PropertySource(path.name, parse_yaml(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError) as error:
-        raise StartError(
-            f"{path} cannot be read ({error}); it must hold the bootstrap settings", final=True
-        ) from error
-    except DocumentError as error:
-        raise StartError(f"{path}: {error}", final=True) from error
+    files = LocalFiles(path)
     try:
         command_line = from_arguments(arguments)
-        bound = bind(_BootstrapFile, [local], environ, [command_line])
+        profiles = chosen_profiles(files.unconditional(), environ, command_line)
+        said, with_file = files.for_profiles(profiles)
+        local = [each.source for each in said]
+        bound = bind(BootstrapSettings, local, environ, [command_line])
+        refuse_removed(bound.merged)
+        spring = bound.settings.spring
+        imports = imported(said, bound.merged.tree, environ, command_line, spring.cloud.nacos)
     except SettingsError as error:
         raise StartError(f"the bootstrap settings are not valid: {error}", final=True) from error
     except ValueError as error:
         raise StartError(str(error), final=True) from error
-    spring = bound.settings.spring
     if not spring.application.name:
         raise StartError(
             f"{path} does not set spring.application.name, the service name", final=True
         )
+    for message in unheeded(bound.merged):
+        log.warning("%s", message)
+    mentioned = with_file.union(*(each.named for each in said), spring.profiles.group)
     return Bootstrap(
         application=spring.application.name,
-        profiles=tuple(spring.profiles.active),
-        nacos=spring.cloud.nacos,
-        local=local,
+        profiles=profiles,
+        nacos=_without_snapshot(spring.cloud.nacos),
+        local=tuple(local),
         arguments=command_line,
         environ=environ,
+        imports=imports,
+        local_names={
+            profile: files.names_for(profile) for profile in profiles if profile not in mentioned
+        },
     )
+
+
+def _without_snapshot(nacos: NacosSettings) -> NacosSettings:
+    # Without documents from Nacos there is nothing to keep for a start without it.
+    if nacos.config.enabled:
+        return nacos
+    config = nacos.config.model_copy(update={"snapshot": False})
+    return nacos.model_copy(update={"config": config})

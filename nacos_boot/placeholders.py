@@ -1,7 +1,14 @@
-"""Resolve `${NAME:default}` in settings, as Spring does, nested and against the merged tree."""
+r"""Resolve `${NAME:default}` in settings, as Spring does, nested and against the merged tree.
+
+A backslash keeps one as it stands: `\${NAME}` becomes `${NAME}`; `\:` in a name is a colon.
+
+Source: Spring Framework reference, "PropertySource Abstraction", placeholders (6.2).
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any
+
+from nacos_boot.keys import split_key
 
 MAX_DEPTH = 32
 """Levels of placeholders within placeholders, or of values that refer to further values."""
@@ -22,33 +29,55 @@ class PlaceholderError(ValueError):
         self.message = message
 
 
-def resolve(tree: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
+Unset = Callable[[str, str], str]
+"""Gives what stands for a placeholder without a value, of its key and the name it asks for."""
+
+
+def resolve(
+    tree: Mapping[str, Any], environ: Mapping[str, str], unset: Unset | None = None
+) -> dict[str, Any]:
     """Give the tree with every placeholder replaced.
 
     A name is looked up in the environment as it is written, then as a dotted key of the tree, then
-    in the environment in its relaxed form (`server.port` as `SERVER_PORT`). Raises
-    PlaceholderError.
+    in the environment in its relaxed form (`server.port` as `SERVER_PORT`). A name without a value
+    is an error, unless `unset` gives one. Raises PlaceholderError.
     """
+    resolver = _Resolver(_lookup_in(tree, environ), unset)
+    return {key: resolver.walk(value, key) for key, value in tree.items()}
 
+
+def expand(text: str, key: str, tree: Mapping[str, Any], environ: Mapping[str, str]) -> str:
+    """Give one text, which stands at a key outside the tree, with its placeholders replaced.
+
+    Raises PlaceholderError.
+    """
+    return str(_Resolver(_lookup_in(tree, environ), None).walk(text, key))
+
+
+def _lookup_in(tree: Mapping[str, Any], environ: Mapping[str, str]) -> Callable[[str], Any]:
     def lookup(name: str) -> Any:
         if name in environ:
             return environ[name]
         place: Any = tree
-        for part in name.split("."):
-            if not isinstance(place, Mapping) or part not in place:
+        for step in split_key(name):
+            if isinstance(step, int):
+                found = isinstance(place, list) and step < len(place)
+            else:
+                found = isinstance(place, Mapping) and step in place
+            if not found:
                 return environ.get(name.replace(".", "_").replace("-", "").upper())
-            place = place[part]
+            place = place[step]
         return place
 
-    resolver = _Resolver(lookup)
-    return {key: resolver.walk(value, key) for key, value in tree.items()}
+    return lookup
 
 
 class _Resolver:
     """Expands the values of one tree; what it may spend on that is limited for all together."""
 
-    def __init__(self, lookup: Callable[[str], Any]) -> None:
+    def __init__(self, lookup: Callable[[str], Any], unset: Unset | None) -> None:
         self._lookup = lookup
+        self._unset = unset
         self._replacements = 0
         self._length = 0
 
@@ -67,6 +96,10 @@ class _Resolver:
         parts: list[str] = []
         position = 0
         while (start := text.find("${", position)) >= 0:
+            if text[position:start].endswith("\\"):
+                parts += (text[position : start - 1], "${")
+                position = start + 2
+                continue
             end = _closing(text, start + 2)
             if end is None:
                 raise PlaceholderError(key, "a placeholder '${' is not closed by '}'")
@@ -85,8 +118,14 @@ class _Resolver:
             value = self._expand(_as_text(found), key, (*trail, name), depth + 1)
         elif default is not None:
             value = self._expand(default, key, trail, depth + 1)
+        elif self._unset is not None:
+            value = self._unset(key, name)
         else:
             written = raw_name.strip()[:100]
+            if written.startswith("random."):
+                raise PlaceholderError(
+                    key, f"'${{{written}}}' is not honoured here; expected a value, or a variable"
+                )
             raise PlaceholderError(
                 key,
                 f"the placeholder '${{{written}}}' has no value: set {written} in the environment,"
@@ -122,9 +161,9 @@ def _split_default(inner: str) -> tuple[str, str | None]:
             depth += 1
         elif character == "}":
             depth -= 1
-        elif character == ":" and depth == 0:
-            return inner[:position], inner[position + 1 :]
-    return inner, None
+        elif character == ":" and depth == 0 and inner[position - 1 : position] != "\\":
+            return inner[:position].replace("\\:", ":"), inner[position + 1 :]
+    return inner.replace("\\:", ":"), None
 
 
 def _as_text(value: Any) -> str:

@@ -1,22 +1,36 @@
-"""Relaxed binding: one setting in several spellings, in documents and in the environment.
+"""Relaxed binding: one setting in several spellings.
 
-`shop.max-items` may be written `shop.maxItems`, and in the environment it is `SHOP_MAXITEMS` or
-`SHOP_MAX_ITEMS`.
+`shop.max-items` may be written `shop.maxItems` or `shop.max_items`; `environment.py` has what it is
+called in the environment.
 
 Source: Spring Boot reference, "Relaxed Binding".
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, get_args, get_origin
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel
 
-from nacos_boot.sources import PropertySource, leaves, put
+from nacos_boot.keys import KeyPath, join_key, split_key, unquoted
+from nacos_boot.sources import PropertySource, dotted, leaves, put
+
+_IN_PLAIN_MAP = object()
 
 
+@lru_cache(maxsize=10_000)
 def uniform(name: str) -> str:
     """Give the form in which two spellings of one name are equal: lower case, no separators."""
     return name.replace("-", "").replace("_", "").lower()
+
+
+def spelled(source: PropertySource, model: type[BaseModel]) -> PropertySource:
+    """Give a source whose keys are spelled as the model does, with their lines."""
+    lines: dict[str, int] = {}
+    spelling = _Spelling(model)
+    for key, line in source.lines.items():
+        lines[spelling.of(key)] = line
+    return PropertySource(source.name, canonical(source.tree, model), lines)
 
 
 def canonical(tree: Mapping[str, Any], model: type[BaseModel]) -> dict[str, Any]:
@@ -25,105 +39,137 @@ def canonical(tree: Mapping[str, Any], model: type[BaseModel]) -> dict[str, Any]
     A section without any keys (YAML gives it no value) is an empty one. Of two spellings of one
     key in the same tree the last one counts.
     """
-    spellings = {
-        uniform(_key(name, field)): (_key(name, field), field.annotation)
-        for name, field in model.model_fields.items()
-    }
     result: dict[str, Any] = {}
     for key, value in tree.items():
-        alias, annotation = spellings.get(uniform(key), (key, None))
-        spelled = _spelled(value, annotation)
+        alias, annotation = _spellings(model).get(uniform(key), (key, None))
+        child = _spelled(value, annotation)
         present = result.get(alias)
-        if isinstance(present, dict) and isinstance(spelled, dict):
-            for path, leaf in leaves(spelled):
+        if isinstance(present, dict) and isinstance(child, dict):
+            for path, leaf in leaves(child):
                 put(present, path, leaf)
         else:
-            result[alias] = spelled
+            result[alias] = child
     return result
 
 
-def from_environment(
-    environ: Mapping[str, str], model: type[BaseModel], known: Mapping[str, Any]
-) -> PropertySource:
-    """Give the settings that environment variables pin.
-
-    Every key of the model, and every key that stands in the `known` tree, can be set: dots become
-    underscores, dashes go or become underscores, letters become capitals. Below a setting that is a
-    map any further name is a key, in small letters and with dots for underscores.
-    """
-    tree: dict[str, Any] = {}
-    names: set[str] = set()
-    paths = {*_model_paths(model), *(path for path, _ in leaves(known))}
-    for path in sorted(paths):
-        for name in environment_names(path):
-            names.add(name)
-            if name in environ:
-                put(tree, path, environ[name])
-                break
-    for path in _model_paths(model, maps=True):
-        prefixes = [f"{name}_" for name in environment_names(path)]
-        for name, value in environ.items():
-            prefix = next((prefix for prefix in prefixes if name.startswith(prefix)), "")
-            if prefix and name not in names:
-                put(tree, (*path, name.removeprefix(prefix).lower().replace("_", ".")), value)
-    return PropertySource("the environment", tree)
-
-
-def environment_names(path: Sequence[str]) -> tuple[str, str]:
-    """Name the two variables that set a key: Spring's form, and the one with underscores."""
-    joined = "_".join(path).replace(".", "_")
-    return joined.replace("-", "").upper(), joined.replace("-", "_").upper()
-
-
-def from_arguments(arguments: Sequence[str]) -> PropertySource:
-    """Read `--key=value` arguments, as Spring Boot's command line does.
-
-    Raises ValueError for anything else.
-    """
-    tree: dict[str, Any] = {}
-    for argument in arguments:
-        key, equals, value = argument.removeprefix("--").partition("=")
-        if not argument.startswith("--") or not equals or not key:
-            raise ValueError(f"'{argument}' is not understood: expected --key=value")
-        put(tree, [key], value)
-    return PropertySource("the command line", tree)
-
-
-def _model_paths(
-    model: type[BaseModel], prefix: tuple[str, ...] = (), *, maps: bool = False
-) -> Iterator[tuple[str, ...]]:
-    """Yield the path of every leaf setting that a model knows, or only of those that are maps."""
-    for name, field in model.model_fields.items():
-        path = (*prefix, _key(name, field))
-        section = _section(field.annotation)
-        if section is not None:
-            yield from _model_paths(section, path, maps=maps)
-        elif not maps or get_origin(field.annotation) is dict:
-            yield path
-
-
-def _key(name: str, field: Any) -> str:
+def key_of(name: str, field: Any) -> str:
+    """Give the YAML key of a model's field."""
     return str(field.alias or name)
 
 
+def section_of(annotation: Any) -> type[BaseModel] | None:
+    """Give the section that a field holds, by itself or as one that may be absent."""
+    plain = plain_type(annotation)
+    if isinstance(plain, type) and issubclass(plain, BaseModel):
+        return plain
+    return None
+
+
+def plain_type(annotation: Any) -> Any:
+    """Give the type that a field holds where it holds anything, without its rules."""
+    if get_origin(annotation) is Annotated:
+        return plain_type(get_args(annotation)[0])
+    arguments = get_args(annotation)
+    if type(None) in arguments:
+        found = [item for item in arguments if item is not type(None)]
+        return plain_type(found[0]) if len(found) == 1 else annotation
+    return annotation
+
+
+def item_of(annotation: Any) -> Any:
+    """Give the type of a list's items, None where it isn't a list."""
+    plain = plain_type(annotation)
+    if get_origin(plain) not in {list, tuple, set, frozenset}:
+        return None
+    return next(iter(get_args(plain)), str)
+
+
+def value_of_map(annotation: Any) -> Any:
+    """Give the type of a map's values, None where it isn't a map."""
+    plain = plain_type(annotation)
+    return get_args(plain)[1] if get_origin(plain) is dict else None
+
+
+def is_plain_map(annotation: Any) -> bool:
+    """Tell whether a field is a map of single values, whose names may have dots."""
+    value = value_of_map(annotation)
+    return not (
+        value is None or value is Any or section_of(value) or value_of_map(value) is not None
+    )
+
+
+@lru_cache(maxsize=1000)
+def _spellings(model: type[BaseModel]) -> Mapping[str, tuple[str, Any]]:
+    return {
+        uniform(key_of(name, field)): (key_of(name, field), field.annotation)
+        for name, field in model.model_fields.items()
+    }
+
+
 def _spelled(value: Any, annotation: Any) -> Any:
-    section = _section(annotation)
+    if isinstance(value, list):
+        item = item_of(annotation)
+        return [_spelled(each, item) for each in value] if section_of(item) else value
+    section = section_of(annotation)
     if section is not None:
         if value is None:
             return {}
         return canonical(value, section) if isinstance(value, Mapping) else value
-    if isinstance(value, list) and get_origin(annotation) in {list, tuple}:
-        item = next(iter(get_args(annotation)), None)
-        return [_spelled(each, item) for each in value]
+    if isinstance(value, Mapping) and value:
+        if is_plain_map(annotation):
+            result: dict[str, Any] = {}
+            for name, leaf in dotted(value).items():
+                put(result, [name], leaf)
+            return result
+        if (inner := section_of(value_of_map(annotation))) is not None:
+            return {name: _spelled(child, inner) for name, child in value.items()}
     return value
 
 
-def _section(annotation: Any) -> type[BaseModel] | None:
-    """Give the section that a field holds, by itself or as one that may be absent."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    arguments = get_args(annotation)
-    if type(None) in arguments:
-        found = [item for item in arguments if item is not type(None)]
-        return _section(found[0]) if len(found) == 1 else None
-    return None
+class _Spelling:
+    """Respells dotted keys; what it found of a section serves all the keys in it."""
+
+    def __init__(self, model: type[BaseModel]) -> None:
+        self._known: dict[str, tuple[str, Any]] = {"": ("", model)}
+
+    def of(self, key: str) -> str:
+        head, bracket, rest = key.partition("[")
+        if not bracket:
+            return self._found(key)[0]
+        if not head.endswith("."):
+            spelling, annotation = self._found(head)
+            if section_of(item_of(annotation)) is None and not is_plain_map(annotation):
+                # Nothing in this list is the model's to spell.
+                return f"{spelling}[{rest}"
+        path: KeyPath = ()
+        annotation = self._known[""][1]
+        for step in split_key(key):
+            name, annotation = _step(step, annotation)
+            path = (*path, *name)
+        return join_key(path)
+
+    def _found(self, key: str) -> tuple[str, Any]:
+        found = self._known.get(key)
+        if found is None:
+            section, _, name = key.rpartition(".")
+            above, annotation = self._found(section)
+            spelling, below = _step(name, annotation)
+            found = (f"{above}.{spelling[0]}" if above else str(spelling[0]), below)
+            self._known[key] = found
+        return found
+
+
+def _step(step: str | int, annotation: Any) -> tuple[KeyPath, Any]:
+    if annotation is None:
+        return (step,), None
+    if isinstance(step, int):
+        return (step,), item_of(annotation)
+    if annotation is _IN_PLAIN_MAP:
+        return tuple(unquoted(step).split(".")), annotation
+    section = section_of(annotation)
+    if section is not None:
+        spelling, below = _spellings(section).get(uniform(step), (step, None))
+        return (spelling,), below
+    if is_plain_map(annotation):
+        return _step(step, _IN_PLAIN_MAP)
+    return (step,), value_of_map(annotation)

@@ -7,15 +7,16 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, SecretStr, ValidationError
 
-from nacos_boot.placeholders import PlaceholderError, resolve
-from nacos_boot.relaxed import canonical, from_environment
+from nacos_boot.document_error import DocumentError
+from nacos_boot.environment import JSON_VARIABLE, from_environment, from_json_variable
+from nacos_boot.fitting import fitted
+from nacos_boot.keys import join_key, without_index
+from nacos_boot.masking import MASK, is_secret_name, know_secret_keys
+from nacos_boot.placeholders import PlaceholderError, Unset, resolve
+from nacos_boot.relaxed import spelled
+from nacos_boot.secret_keys import secret_keys
 from nacos_boot.sources import MergedTree, PropertySource, leaves, merge
 
-_SECRET = re.compile(
-    r"(?i:password|passwd|secret|token|credential)"
-    r"|(?:(?:^|[._-])(?i:key)|[a-z]Key)(?i:s)?(?:$|[.\[])"
-)
-MASK = "******"
 _SHOWN_PROBLEMS = 20
 _SHOWN_CHARACTERS = 200
 
@@ -67,60 +68,114 @@ def bind(
     sources: Sequence[PropertySource],
     environ: Mapping[str, str],
     overrides: Sequence[PropertySource] = (),
+    unset: Unset | None = None,
 ) -> Bound[T]:
     """Merge sources (lowest precedence first), add the environment and overrides, and validate.
 
+    `unset` stands in for placeholders without a value, as in `placeholders.resolve`.
     Raises SettingsError with every problem found.
     """
-    spelled = [PropertySource(source.name, canonical(source.tree, model)) for source in sources]
-    known = merge(spelled).tree
-    environment = from_environment(environ, model, known)
+    know_secret_keys(secret_keys(model))
+    documents = [spelled(source, model) for source in sources]
     above = [
-        environment,
-        *(PropertySource(source.name, canonical(source.tree, model)) for source in overrides),
+        _environment(environ, model, merge(documents).tree),
+        *(spelled(source, model) for source in [*_from_json(environ), *overrides]),
     ]
-    merged = merge([*spelled, *above])
+    merged = merge([*documents, *above])
     try:
-        tree = resolve(merged.tree, environ)
+        tree = resolve(merged.tree, environ, unset)
     except PlaceholderError as error:
-        leaf = error.key.split("[", 1)[0]
-        value = {".".join(path): value for path, value in leaves(merged.tree)}.get(leaf)
-        problem = Problem(
-            merged.origin_of(leaf), error.key, display(error.key, value), error.message
-        )
-        raise SettingsError([problem]) from error
+        raise SettingsError([_of_placeholder(error, merged)]) from error
     try:
-        settings = model.model_validate(tree)
+        settings = model.model_validate(fitted(tree, model))
     except ValidationError as error:
-        raise SettingsError([_problem(item, merged) for item in error.errors()]) from error
+        raise SettingsError(
+            [_problem(item, merged) for item in error.errors(include_url=False)]
+        ) from error
     pinning = frozenset(source.name for source in above)
-    return Bound(settings, MergedTree(tree, merged.origins), tuple(spelled), pinning)
+    return Bound(
+        settings, MergedTree(tree, merged.origins, merged.lines), tuple(documents), pinning
+    )
 
 
 def display(key: str, value: Any) -> str:
     """Write a value for a log or an error, masked where its key says that it is a secret."""
     if value is None:
         return "(empty)"
-    if _SECRET.search(key) or isinstance(value, SecretStr):
+    if is_secret_name(key) or isinstance(value, SecretStr):
         return MASK
     text = str(value)
     cut = text[:_SHOWN_CHARACTERS]
     return f"'{text}'" if cut == text else f"'{cut}…'"
 
 
+def of_document(name: str, error: DocumentError) -> Problem:
+    """Give the problem of a document whose text cannot be read."""
+    return Problem(name, error.key or "the document", "(text)", error.message, error.line)
+
+
+def _environment(
+    environ: Mapping[str, str], model: type[BaseModel], known: Mapping[str, Any]
+) -> PropertySource:
+    try:
+        return from_environment(environ, model, known)
+    except DocumentError as error:
+        raise SettingsError(
+            [Problem("the environment", error.key, "(list)", error.message)]
+        ) from error
+
+
+def _from_json(environ: Mapping[str, str]) -> list[PropertySource]:
+    try:
+        source = from_json_variable(environ)
+    except DocumentError as error:
+        raise SettingsError([of_document(JSON_VARIABLE, error)]) from error
+    return [source] if source else []
+
+
+def _of_placeholder(error: PlaceholderError, merged: MergedTree) -> Problem:
+    leaf = without_index(error.key)
+    value = {".".join(path): value for path, value in leaves(merged.tree)}.get(leaf)
+    return Problem(
+        merged.origin_of(leaf),
+        error.key,
+        display(error.key, value),
+        error.message,
+        merged.line_of(error.key),
+    )
+
+
 def _problem(item: Any, merged: MergedTree) -> Problem:
-    key = ""
-    for part in item["loc"]:
-        key += f"[{part}]" if isinstance(part, int) else f".{part}" if key else str(part)
-    dotted = key.split("[", 1)[0]
+    key = join_key(part if isinstance(part, int) else str(part) for part in item["loc"])
+    source, line = merged.origin_of(key), merged.line_of(key)
     messages = {
         "extra_forbidden": "this key is not known here; expected one of the documented keys",
         "missing": "this key is required",
     }
     expected = messages.get(item["type"]) or item["msg"].removeprefix("Value error, ")
     if item["type"] == "missing":
-        return Problem(merged.origin_of(dotted), key, "(not set)", expected)
-    if isinstance(item["input"], Mapping) and dotted not in merged.origins:
-        # A rule between two keys is about their section; the message names the keys themselves.
-        return Problem(merged.origin_of(dotted), key, "(section)", expected)
-    return Problem(merged.origin_of(dotted), key, display(key, item["input"]), expected)
+        section = key.rpartition(".")[0]
+        return Problem(source, key, "(not set)", expected, line or merged.line_of(section))
+    if not isinstance(item["input"], Mapping) or without_index(key) in merged.origins:
+        return Problem(source, key, display(key, item["input"]), expected, line)
+    # A rule between two keys is about their section; the message names the keys themselves.
+    named = _named_in(expected, key, merged) if item["type"] not in messages else []
+    if named:
+        source, line = merged.origin_of(named[0]), merged.line_of(named[0])
+    for other in named[1:]:
+        at = merged.line_of(other)
+        where = f"{merged.origin_of(other)}{f', line {at}' if at else ''}"
+        expected += f"; {other.removeprefix(f'{key}.')} stands in {where}"
+    return Problem(source, key, "(section)", expected, line)
+
+
+def _named_in(message: str, section: str, merged: MergedTree) -> list[str]:
+    """Give the keys of a section that a message speaks of, in its order, as far as they are set."""
+    places: dict[str, int] = {}
+    for key in merged.origins:
+        below = key.removeprefix(f"{section}." if section else "")
+        if section and below == key:
+            continue
+        if found := re.search(rf"(?<![\w.-]){re.escape(below)}(?![\w-])", message):
+            places[key] = found.start()
+    return sorted(places, key=places.__getitem__)

@@ -14,6 +14,7 @@ ENVIRON = {
     "POINTS_ON": "${HOST}",
     "SERVER_PORT": "81",
     "DEMO_MAXSIZE": "9",
+    "X:Y": "colon",
 }
 
 
@@ -41,6 +42,17 @@ ENVIRON = {
         ("${demo.max-size}", "9"),
         ("$HOST {HOST} $ {HOST}", "$HOST {HOST} $ {HOST}"),
         ("${HOST}}", "10.0.0.1}"),
+        (r"\${HOST}", "${HOST}"),
+        (r"a\${HOST} ${HOST}", "a${HOST} 10.0.0.1"),
+        (r"\${HOST:${HOST}}", "${HOST:10.0.0.1}"),
+        (r"${MISSING:\${HOST}}", "${HOST}"),
+        (r"${A\:B:c:d}", "c:d"),
+        (r"${X\:Y}", "colon"),
+        (r"C:\dir\${HOST}", r"C:\dir${HOST}"),
+        ("${demo.escaped}", "${HOST}"),
+        ("${demo.list[1]}", "second"),
+        ("${demo.sections[0].name}", "first"),
+        ("${demo.list[2]:none} ${demo.list:none}", "none none"),
     ],
 )
 def test_what_a_placeholder_becomes(text: str, expected: str) -> None:
@@ -53,6 +65,9 @@ def test_what_a_placeholder_becomes(text: str, expected: str) -> None:
             "ratio": 0.5,
             "nothing": None,
             "chain": "${demo.name}!",
+            "escaped": r"\${HOST}",
+            "list": ["first", "second"],
+            "sections": [{"name": "first"}],
         },
     }
     assert resolve(tree, ENVIRON)["text"] == expected
@@ -70,6 +85,7 @@ def test_only_texts_are_touched_wherever_they_stand() -> None:
         ({"a": {"b": "${MISSING}"}}, "a.b", "'${MISSING}' has no value: set MISSING in"),
         ({"a": ["x", "${MISSING}"]}, "a[1]", "has no value"),
         ({"a": "${b}", "b": {"c": 1}}, "a", "has no value"),
+        ({"a": "${random.uuid}"}, "a", "'${random.uuid}' is not honoured here"),
         ({"a": "${b"}, "a", "not closed by '}'"),
         ({"a": "${b:${c}"}, "a", "not closed by '}'"),
         ({"a": "${a}"}, "a", "refers to itself (a -> a)"),
@@ -90,6 +106,7 @@ def test_only_texts_are_touched_wherever_they_stand() -> None:
         "missing",
         "missing in a list",
         "a section is no value",
+        "random",
         "not closed",
         "not closed within",
         "itself",
@@ -134,3 +151,8 @@ def test_any_tree_is_resolved_or_refused(tree: dict[str, str], environ: dict[str
     for key, text in tree.items():
         if "${" not in text:
             assert result[key] == text
+
+
+@given(st.text(alphabet=st.sampled_from("${}:.a "), max_size=20))
+def test_what_is_escaped_stays_as_it_is(text: str) -> None:
+    assert resolve({"a": text.replace("${", r"\${")}, {})["a"] == text

@@ -63,3 +63,17 @@ def test_a_name_with_dots_stands_for_several() -> None:
     put(tree, ["a.c", "d"], 2)
     assert tree == {"a": {"b": 1, "c": {"d": 2}}}
     assert list(leaves(tree)) == [(("a", "b"), 1), (("a", "c", "d"), 2)]
+
+
+def test_a_line_is_that_of_the_source_that_gave_the_value() -> None:
+    low = PropertySource(
+        "low",
+        {"a": {"b": 1, "c": [1, 2]}, "d": 1},
+        {"a": 1, "a.b": 2, "a.c": 3, "a.c[1]": 4, "d": 5},
+    )
+    high = PropertySource("high", {"a": {"b": 2, "c": [3]}})
+    merged = merge([low, high])
+    assert [merged.line_of(key) for key in ("a.b", "a.c", "a.c[1]", "d")] == [None, None, None, 5]
+    merged = merge([high, low])
+    assert [merged.line_of(key) for key in ("a", "a.b", "a.c[0]", "a.c[1]")] == [1, 2, 3, 4]
+    assert merged.origin_of("a.c[1]") == "low"
