@@ -2,44 +2,34 @@
 
 import asyncio
 import contextlib
-import hashlib
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Generic, TypeVar
 
 from pydantic import BaseModel
 
+from nacos_boot import config_metrics
 from nacos_boot.bootstrap import Bootstrap
-from nacos_boot.changes import describe, without_effect
-from nacos_boot.config_reader import ConfigReader, ConfigServer
-from nacos_boot.configuration import Configuration, assemble
+from nacos_boot.changes import changes
+from nacos_boot.config_history import History
+from nacos_boot.config_in_force import SettingsInForce, document_md5, md5_of
+from nacos_boot.config_reader import SETTLED, ConfigReader, ConfigServer, missing_of
+from nacos_boot.config_start import read_for_start
+from nacos_boot.config_state import ConfigState, Fault, FaultKind
+from nacos_boot.configuration import Configuration
+from nacos_boot.framework import FrameworkSettings
 from nacos_boot.live import LiveSettings
-from nacos_boot.nacos_error import NacosError, UnreachableError
+from nacos_boot.nacos_error import NacosError, NacosForbiddenError, UnreachableError
 from nacos_boot.settings import SettingsError
-from nacos_boot.snapshot import SnapshotFile
-from nacos_boot.startup import StartError, retried
+from nacos_boot.snapshot import SnapshotFile, SnapshotKeeper
+from nacos_boot.startup import StartError
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T", bound=BaseModel)
-
-
-@dataclass(frozen=True, slots=True)
-class ConfigState:
-    """What can be said of the configuration at this moment.
-
-    `md5` is of the documents in force, `applied_at` in Unix time. `error` says why the newest
-    documents were refused, `unreachable` why Nacos could not be asked; `snapshot_age` is in
-    seconds where the start was from the snapshot. Each is None where all is well.
-    """
-
-    md5: str = ""
-    applied_at: float = 0.0
-    error: str | None = None
-    unreachable: str | None = None
-    snapshot_age: float | None = None
 
 
 class NacosConfig(Generic[T]):
@@ -51,27 +41,63 @@ class NacosConfig(Generic[T]):
 
     def __init__(self, model: type[T], bootstrap: Bootstrap, server: ConfigServer) -> None:
         self._model = model
-        self._bootstrap = bootstrap
         self._server = server
-        self._snapshot = SnapshotFile(
-            bootstrap.nacos.config.snapshot_dir, bootstrap.application, bootstrap.nacos.namespace
+        self._settings = bootstrap.nacos.config
+        self._interval = self._settings.watchdog_interval.total_seconds()
+        file = SnapshotFile(
+            self._settings.snapshot_dir,
+            bootstrap.application,
+            bootstrap.nacos.for_config().namespace,
         )
-        self._stirred = asyncio.Event()
-        self._reader = ConfigReader(bootstrap, server, self._stirred.set)
+        self._snapshot_file = file
+        self._snapshots = SnapshotKeeper(file)
+        self._reader = ConfigReader(bootstrap, server, self._pushed)
         self._one_at_a_time = asyncio.Lock()
-        self._refused: Mapping[str, str] | None = None
+        self._stirred = asyncio.Event()
+        self._read_at = 0.0  # loop time of the watchdog's next round
+        self._verify_at = math.inf  # loop time at which what was pushed is to be confirmed
+        self._told_at = -math.inf  # loop time at which a listener last asked for a read
         self._observers: list[Callable[[ConfigState], None]] = []
-        self._in_force: Configuration[T]
-        self.live: LiveSettings[T]
+        self._in_force: SettingsInForce[T]
+        self.bootstrap = bootstrap
+        self.loaded = False
         self.state = ConfigState()
+
+    @property
+    def live(self) -> LiveSettings[T]:
+        """The program's settings; there once `load` has returned."""
+        return self._in_force.live
+
+    @property
+    def framework(self) -> LiveSettings[FrameworkSettings]:
+        """The settings that any program has; there once `load` has returned."""
+        return self._in_force.framework
+
+    @property
+    def in_force(self) -> Configuration[T]:
+        """The documents in force and the settings made of them; there once `load` has returned."""
+        return self._in_force.configuration
 
     @property
     def document_md5s(self) -> Mapping[str, str]:
         """The md5 of each document in force, by `group/data id`: what the Nacos console shows."""
-        return {
-            key: hashlib.md5(content.encode(), usedforsecurity=False).hexdigest()
-            for key, content in self._in_force.contents.items()
-        }
+        contents = self._in_force.configuration.contents
+        return {key: document_md5(content) for key, content in contents.items()}
+
+    @property
+    def synced(self) -> Mapping[str, float]:
+        """When each document in force was taken over (Unix time), by `group/data id`."""
+        return self._in_force.synced
+
+    @property
+    def history(self) -> History:
+        """The last edits of the documents since the start, applied or refused."""
+        return self._in_force.history
+
+    @property
+    def snapshot_saved_at(self) -> float | None:
+        """When this process last saved the snapshot (Unix time)."""
+        return self._snapshots.saved_at
 
     def observe(self, callback: Callable[[ConfigState], None]) -> None:
         """Have `callback(state)` called whenever the state of the configuration changes."""
@@ -82,115 +108,114 @@ class NacosConfig(Generic[T]):
 
         Falls back on the snapshot where Nacos cannot be reached. Raises StartError.
         """
-        nacos = self._bootstrap.nacos
-        age, where = None, "Nacos"
+        file = self._snapshot_file if self._settings.snapshot else None
+        read = await read_for_start(self.bootstrap, self._reader.first_read, file)
+        now = time.time()
         try:
-            contents = await retried("Nacos", nacos.start_timeout, self._reader.first_read)
-        except UnreachableError as error:
-            snapshot = self._snapshot.load() if nacos.config.snapshot else None
-            if snapshot is None:
-                raise
-            contents = dict(snapshot.contents)
-            age, where = max(time.time() - snapshot.taken_at, 0.0), str(self._snapshot.path)
-            log.warning("%s; starting from the snapshot %s, %.0f s old", error, where, age)
-        try:
-            self._in_force = assemble(self._model, self._bootstrap, contents)
+            self._in_force = SettingsInForce(self._model, self.bootstrap, read.contents, now)
         except SettingsError as error:
             raise StartError(
-                f"the settings in {where} are not valid: {error}", final=True
+                f"the settings in {read.where} are not valid: {error}", final=True
             ) from error
-        self.live = LiveSettings(self._in_force.bound.settings)
-        self.state = ConfigState(_md5(contents), time.time(), snapshot_age=age)
-        if age is None:
-            self._save_snapshot()
+        self.loaded = True
+        self._now(ConfigState(md5_of(read.contents), now, snapshot_age=read.age))
+        if read.age is None:
+            await self._save_snapshot()
         return self.live
 
     async def watch(self) -> None:
         """Apply changes as they are published; runs until cancelled.
 
-        A listener stirs it at once; the watchdog reads again at its interval, whatever the
-        listener's stream may have missed.
+        What a listener is told is applied at once, and confirmed by a read when it has settled; the
+        watchdog reads again at its interval, whatever the listener's stream may have missed.
         """
-        interval = self._bootstrap.nacos.config.watchdog_interval.total_seconds()
+        loop = asyncio.get_running_loop()
+        self._read_at = loop.time() + self._interval
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(interval):
+                async with asyncio.timeout_at(min(self._read_at, self._verify_at)):
                     await self._stirred.wait()
             self._stirred.clear()
             try:
-                await self.refresh()
+                if loop.time() >= min(self._read_at, self._verify_at):
+                    self._read_at = loop.time() + self._interval
+                    self._verify_at = math.inf
+                    await self.refresh()
+                await self._save_snapshot()
             except Exception:
                 # A bug must not end the watch: the next change may well be the remedy.
                 log.exception("the settings could not be read again")
 
-    async def refresh(self) -> None:
-        """Read the documents now and apply what changed. Never raises for a bad document."""
+    async def refresh(self) -> list[str]:
+        """Read the documents now and apply what changed; gives the keys whose values differ.
+
+        Never raises for a bad document or for a server that is away: `state` tells.
+        """
         async with self._one_at_a_time:
+            before = self.in_force.bound.merged
             try:
-                contents = await self._reader.read(self._in_force.contents)
+                contents = await self._reader.read(self.in_force.contents)
             except (NacosError, StartError) as error:
-                if self.state.unreachable is None:
-                    log.warning("%s; the settings in force stay", error)
-                self._now(replace(self.state, unreachable=str(error)))
+                self._unread(error)
             else:
-                self._take(contents)
+                self._read(contents)
+            return [change.key for change in changes(before, self.in_force.bound.merged)]
 
-    def _take(self, contents: dict[str, str]) -> None:
-        if self.state.unreachable is not None:
-            log.info("Nacos at %s answers again", self._server.address)
-        reached = replace(self.state, unreachable=None, snapshot_age=None)
-        if contents == self._in_force.contents:
-            self._refused = None
-            self._now(replace(reached, error=None))
-        elif contents == self._refused:
-            self._now(reached)
-        else:
-            self._now(self._applied(contents, reached))
-
-    def _applied(self, contents: dict[str, str], state: ConfigState) -> ConfigState:
-        before = self._in_force
-        try:
-            after = assemble(self._model, self._bootstrap, contents, replaces=before)
-        except SettingsError as error:
-            return self._refuse(contents, state, str(error))
-        except Exception as error:
-            # A check of the program's own settings has a bug; it must not stop the program.
-            log.exception("the settings could not be checked")
-            return self._refuse(contents, state, f"a check of the settings failed: {error!r}")
-        self._in_force, self._refused = after, None
-        log.info("settings changed: %s", describe(before.bound.merged, after.bound.merged))
-        for key in without_effect(before.bound, after.bound):
-            origin = after.bound.merged.origin_of(key)
-            log.warning("the edit of %s has no effect: %s pins this key", key, origin)
-        self.live.swap(after.bound.settings)
-        self._save_snapshot()
-        return ConfigState(_md5(contents), time.time())
-
-    def _refuse(self, contents: dict[str, str], state: ConfigState, error: str) -> ConfigState:
-        self._refused = contents
-        log.error("the change in Nacos is refused, the last good settings stay: %s", error)
-        return replace(state, error=error)
-
-    def _save_snapshot(self) -> None:
-        if not self._bootstrap.nacos.config.snapshot:
+    def _pushed(self, key: str, content: str | None) -> None:
+        if not self.loaded:
+            # The first read takes it into account.
             return
-        try:
-            self._snapshot.save(self._in_force.contents)
-        except OSError as error:
-            log.warning("the snapshot %s cannot be written: %s", self._snapshot.path, error)
+        now = asyncio.get_running_loop().time()
+        if content is None:
+            self._verify_at = self._told_at = now
+        else:
+            self._verify_at = now + SETTLED
+            self._take({**self._in_force.contents, key: content}, self.state)
+        self._stirred.set()
+
+    def _read(self, contents: Mapping[str, str]) -> None:
+        told = asyncio.get_running_loop().time() - self._told_at < SETTLED
+        if self.state.unread is not None:
+            log.info("Nacos at %s answers again", self._server.address)
+        elif contents != self._in_force.contents and not told:
+            config_metrics.FOUND_BY_WATCHDOG.inc()
+        state = replace(self.state, unread=None)
+        if state.snapshot_age is not None and (missing := missing_of(self.bootstrap, contents)):
+            message = f"Nacos at {self._server.address} has no {missing}: publish it"
+            fault = Fault(FaultKind.MISSING, message, time.time())
+            self._now(self._in_force.refuse(contents, state, fault))
+        else:
+            self._take(contents, state)
+
+    def _take(self, contents: Mapping[str, str], state: ConfigState) -> None:
+        self._now(self._in_force.take(contents, state, time.time()))
+
+    def _unread(self, error: NacosError | StartError) -> None:
+        before = self.state.unread
+        refused = isinstance(error, NacosForbiddenError) or (
+            isinstance(error, StartError) and not isinstance(error, UnreachableError)
+        )
+        kind = FaultKind.FORBIDDEN if refused else FaultKind.UNREACHABLE
+        since = time.time()
+        if before is not None and before.kind is kind:
+            since = before.since
+        else:
+            log.warning("%s; the settings in force stay", error)
+        self._now(replace(self.state, unread=Fault(kind, str(error), since)))
+
+    async def _save_snapshot(self) -> None:
+        # What was read from the snapshot is not made to look new; nor is a good one blanked where
+        # configuration from Nacos is switched off.
+        if self._settings.snapshot and self.state.snapshot_age is None and self.bootstrap.documents:
+            await self._snapshots.save(self.in_force.contents)
 
     def _now(self, state: ConfigState) -> None:
-        if state != self.state:
-            self.state = state
-            for callback in self._observers:
-                try:
-                    callback(state)
-                except Exception:
-                    log.exception("a component could not take over the state of the settings")
-
-
-def _md5(contents: Mapping[str, str]) -> str:
-    digest = hashlib.md5(usedforsecurity=False)
-    for key in sorted(contents):
-        digest.update(f"{key}\n{contents[key]}\n".encode())
-    return digest.hexdigest()
+        if state == self.state:
+            return
+        self.state = state
+        config_metrics.show(state)
+        for callback in self._observers:
+            try:
+                callback(state)
+            except Exception:
+                log.exception("a component could not take over the state of the settings")

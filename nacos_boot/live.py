@@ -24,7 +24,11 @@ class LiveSettings(Generic[T]):
 
     @property
     def current(self) -> T:
-        """The last settings that passed every check; never a mixture of two versions."""
+        """The last settings that passed every check; never a mixture of two versions.
+
+        That goes for those that need a restart, too: a program reads them once, at its start. Where
+        such a setting has changed since, `ConfigState.pending` names it.
+        """
         return self._current
 
     def subscribe(self, callback: Callable[[T, T], None]) -> None:

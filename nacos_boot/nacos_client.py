@@ -5,6 +5,7 @@ It works around what the SDK gets wrong: see docs/nacos-sdk.md.
 
 import asyncio
 import logging
+import re
 import tempfile
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
@@ -20,19 +21,30 @@ from v2.nacos import (
     RegisterInstanceParam,
     SubscribeServiceParam,
 )
+from v2.nacos.utils.net_util import NetUtils
 
 from nacos_boot.bootstrap import NacosSettings
+from nacos_boot.documents import kind_of
 from nacos_boot.instance import Instance
 from nacos_boot.nacos_error import NacosError, NacosForbiddenError, UnreachableError
-from nacos_boot.nacos_login import check_login, with_scheme
-from nacos_boot.nacos_sdk_tidy import quieten, shut_down, without_token
+from nacos_boot.nacos_http import NacosHttp
+from nacos_boot.nacos_instance import identity, instance_of
+from nacos_boot.nacos_login import with_scheme
+from nacos_boot.nacos_read import read_either_way
+from nacos_boot.nacos_sdk_tidy import ClientIp, keep_no_files, quieten, shut_down, without_token
+from nacos_boot.reconnects import Reconnects
 from nacos_boot.startup import StartError
 
 T = TypeVar("T")
 
 _FORBIDDEN = 403
 _BEING_MODIFIED = 400
+_OTHER_KIND = re.compile(r"is (ephemeral|persistent) service, can't register")
 _MOMENT = 0.02  # seconds
+_PATIENCE = 0.5  # seconds for an answer by gRPC before HTTP is tried
+
+_client_ip = ClientIp(NetUtils.get_local_ip)
+NetUtils.get_local_ip = _client_ip.get
 
 
 class NacosClient:
@@ -46,8 +58,11 @@ class NacosClient:
         self._settings = settings
         self._address = ", ".join(settings.server_addr)
         self._timeout = settings.config.timeout.total_seconds()
+        self._patience = min(_PATIENCE, self._timeout / 4)
+        self._http = NacosHttp(settings, self._timeout - self._patience)
         self._config: NacosConfigService | None = None
         self._naming: NacosNamingService | None = None
+        self._reconnects = Reconnects()
         self._connecting = asyncio.Lock()
         self._connected = False
         self._closed = False
@@ -69,7 +84,8 @@ class NacosClient:
                 raise StartError(f"the connection to Nacos at {self._address} was closed")
             if self._connected:
                 return
-            await check_login(self._settings)
+            await self._http.log_in()
+            _client_ip.use(await self._http.choose_client_ip())
             try:
                 await self._bounded(self._open(), "connect")
             except NacosError as error:
@@ -83,15 +99,22 @@ class NacosClient:
     async def get_config(self, data_id: str, group: str) -> str | None:
         """Read a document; None where it doesn't exist (Nacos holds no empty ones).
 
-        Raises NacosForbiddenError, NacosError.
+        Where the gRPC stream does not answer soon, HTTP does. Raises NacosForbiddenError,
+        NacosError.
         """
-        content = await self._bounded(self._read(data_id, group), f"read {data_id}")
+        configs = self._configs
+        content = await read_either_way(
+            self._bounded(self._read(configs, data_id, group), f"read {data_id}"),
+            lambda: self._http.get_config(data_id, group),
+            self._patience,
+            self._renew_login,
+        )
         return content or None
 
-    async def _read(self, data_id: str, group: str) -> str:
+    async def _read(self, configs: NacosConfigService, data_id: str, group: str) -> str:
         while True:
             try:
-                found = await self._configs.get_config(ConfigParam(data_id=data_id, group=group))
+                found = await configs.get_config(ConfigParam(data_id=data_id, group=group))
                 return str(found or "")
             except NacosException as error:
                 # Just published, and being written to disk there: a matter of milliseconds.
@@ -100,21 +123,33 @@ class NacosClient:
             await asyncio.sleep(_MOMENT)
 
     async def publish_config(self, data_id: str, group: str, content: str) -> None:
-        """Create or replace a YAML document. Raises NacosError."""
+        """Create or replace a document, of the kind that its name says. Raises NacosError."""
+        kind = kind_of(data_id)
         done = await self._bounded(
             self._configs.publish_config(
-                ConfigParam(data_id=data_id, group=group, content=content, type="yaml")
+                ConfigParam(
+                    data_id=data_id,
+                    group=group,
+                    content=content,
+                    # Its console colours and checks by this; it knows no "yml".
+                    type="yaml" if kind == "yml" else kind,
+                )
             ),
             f"publish {data_id}",
         )
         if not done:
             raise NacosError(f"Nacos at {self._address} did not accept {data_id}")
 
-    async def listen(self, data_id: str, group: str, changed: Callable[[], None]) -> None:
-        """Have `changed()` called soon after each publication of a document."""
+    async def listen(self, data_id: str, group: str, changed: Callable[[str | None], None]) -> None:
+        """Have `changed(content)` called soon after each publication of a document.
 
-        async def listener(_tenant: str, _group: str, _data_id: str, _content: str) -> None:
-            changed()
+        It is None where the document is gone, or so the SDK says.
+        """
+        loop = asyncio.get_running_loop()
+
+        async def listener(_tenant: str, _group: str, _data_id: str, content: str) -> None:
+            # Not in the SDK's task: what is raised there ends a listener.
+            loop.call_soon(changed, content or None)
 
         await self._bounded(
             self._configs.add_listener(data_id, group, listener), f"listen to {data_id}"
@@ -127,17 +162,29 @@ class NacosClient:
     async def register(self, instance: Instance, group: str) -> None:
         """Register an instance, or update it. Raises NacosError."""
         request = RegisterInstanceParam(
-            **_identity(instance, group),
+            **identity(instance, group),
             weight=instance.weight,
             enabled=instance.enabled,
             healthy=True,
             metadata=dict(instance.metadata),
         )
-        await self._bounded(self._names.register_instance(request), f"register {instance.address}")
+        what = f"register {instance.address}"
+        try:
+            await self._bounded(self._names.register_instance(request), what)
+        except NacosError as error:
+            kind = _OTHER_KIND.search(str(error))
+            if kind is None:
+                raise
+            raise NacosError(
+                f"Nacos at {self._address} refuses to {what}: the service"
+                f" '{instance.service}' is {kind[1]} there, and a service holds instances of one"
+                " kind only; change spring.cloud.nacos.discovery.ephemeral or .service, or"
+                " delete the service in the console"
+            ) from error
 
     async def deregister(self, instance: Instance, group: str) -> None:
         """Take an instance out of the registry. Raises NacosError."""
-        request = DeregisterInstanceParam(**_identity(instance, group))
+        request = DeregisterInstanceParam(**identity(instance, group))
         call = self._names.deregister_instance(request)
         await self._bounded(call, f"deregister {instance.address}")
 
@@ -148,7 +195,7 @@ class NacosClient:
             self._names.grpc_client_proxy.query_instance_of_service(service, group, "", False),
             f"list {service}",
         )
-        return tuple(_instance(service, item) for item in found.hosts) if found else ()
+        return tuple(instance_of(service, item) for item in found.hosts) if found else ()
 
     async def subscribe(
         self, service: str, group: str, changed: Callable[[tuple[Instance, ...]], None]
@@ -156,12 +203,19 @@ class NacosClient:
         """Have `changed(instances)` called with the whole list after each change."""
 
         async def callback(found: list[Any]) -> None:
-            changed(tuple(_instance(service, item) for item in found))
+            changed(tuple(instance_of(service, item) for item in found))
 
         request = SubscribeServiceParam(
             service_name=service, group_name=group, clusters=[], subscribe_callback=callback
         )
         await self._bounded(self._names.subscribe(request), f"subscribe to {service}")
+
+    def on_reconnect(self, callback: Callable[[], None]) -> None:
+        """Have `callback()` called each time that the naming connection was lost and is back.
+
+        Pushes may have been missed, and Nacos has dropped this client's ephemeral instances.
+        """
+        self._reconnects.add(callback)
 
     async def close(self) -> None:
         """Close both streams, for good. Never raises."""
@@ -174,8 +228,12 @@ class NacosClient:
         self._config = NacosConfigService(self._client_config())
         self._naming = NacosNamingService(self._client_config())
         quieten("config", "naming")
+        keep_no_files(self._config)
         await self._config.grpc_client_proxy.start()
-        await self._naming.grpc_client_proxy.start()
+        naming = self._naming.grpc_client_proxy
+        await naming.start()
+        self._reconnects.redo = naming.redo_service.start_redo_task
+        await naming.rpc_client.register_connection_listener(self._reconnects)
 
     async def _bounded(self, call: Awaitable[T], what: str) -> T:
         try:
@@ -194,6 +252,13 @@ class NacosClient:
             raise NacosError(
                 f"Nacos at {self._address} failed to {what}: {without_token(error)}"
             ) from error
+
+    async def _renew_login(self) -> None:
+        # By itself the SDK logs in again only when its token is too old, hours later.
+        for service in (self._config, self._naming):
+            if service is not None and self._settings.username:
+                connector = service.grpc_client_proxy.nacos_server_connector
+                await self._bounded(connector.auth_client.get_access_token(True), "log in again")
 
     def _client_config(self) -> ClientConfig:
         builder = (
@@ -233,28 +298,3 @@ class NacosClient:
         naming, self._naming = self._naming, None
         self._connected = False
         await shut_down(config, naming, self._timeout)
-
-
-def _identity(instance: Instance, group: str) -> dict[str, Any]:
-    return {
-        "service_name": instance.service,
-        "group_name": group,
-        "ip": instance.ip,
-        "port": instance.port,
-        "cluster_name": instance.cluster,
-        "ephemeral": instance.ephemeral,
-    }
-
-
-def _instance(service: str, item: Any) -> Instance:
-    return Instance(
-        service=service,
-        ip=item.ip,
-        port=item.port,
-        weight=item.weight,
-        healthy=item.healthy,
-        enabled=item.enabled,
-        ephemeral=item.ephemeral,
-        cluster=item.clusterName or "DEFAULT",
-        metadata={str(key): str(value) for key, value in item.metadata.items()},
-    )

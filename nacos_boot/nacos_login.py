@@ -3,6 +3,8 @@
 The SDK logs in by itself, but hides the reason when that fails.
 """
 
+import json
+from dataclasses import dataclass, field
 from http import HTTPStatus
 
 import aiohttp
@@ -14,14 +16,22 @@ from nacos_boot.startup import StartError
 _REFUSED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
 
 
-async def check_login(settings: NacosSettings) -> None:
-    """Log in at the first server that lets us; nothing to do without a user name.
+@dataclass(frozen=True, slots=True)
+class Token:
+    """What a login gives; never to be shown."""
 
-    Each server is waited for up to `config.timeout`. Raises StartError, final where the account is
-    refused; UnreachableError where no server answers at all.
+    text: str = field(repr=False)
+
+
+async def check_login(settings: NacosSettings) -> Token | None:
+    """Log in at the first server that lets us; None where no token is used.
+
+    That is: without a user name, or with a server that lets everybody in. Each server is waited
+    for up to `config.timeout`. Raises StartError, final where the account is refused;
+    UnreachableError where no server answers at all.
     """
     if not settings.username:
-        return
+        return None
     form = {
         "username": settings.username,
         "password": settings.password.get_secret_value(),
@@ -35,7 +45,7 @@ async def check_login(settings: NacosSettings) -> None:
             try:
                 async with session.post(url, data=form) as response:
                     if response.ok:
-                        return
+                        return _token(await response.read())
                     answered = True
                     faults.append(_fault(server, response.status, settings.username))
             except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -53,6 +63,14 @@ async def check_login(settings: NacosSettings) -> None:
 def with_scheme(server: str) -> str:
     """Give the server's base address; without the scheme the SDK computes a wrong gRPC port."""
     return server if server.startswith(("http://", "https://")) else f"http://{server}"
+
+
+def _token(body: bytes) -> Token | None:
+    try:
+        text = json.loads(body)["accessToken"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return Token(text) if isinstance(text, str) and text else None
 
 
 def _fault(server: str, status: int, username: str) -> str:

@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import logging
 import re
+from collections.abc import Callable
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +19,16 @@ def quieten(*names: str) -> None:
     It writes errors for what is normal (an absent document); what goes wrong is told by our own
     exceptions.
     """
+    for name in (None, *names):
+        logger = logging.getLogger(name)
+        # Handlers and levels may be set anew while the program runs; this stays.
+        if not any(isinstance(present, _NotFromSdk) for present in logger.filters):
+            logger.addFilter(_NotFromSdk())
     for name in names:
         logger = logging.getLogger(name)
         for handler in list(logger.handlers):
             logger.removeHandler(handler)
             handler.close()
-    for handler in logging.getLogger().handlers:
-        if not any(isinstance(present, _NotFromSdk) for present in handler.filters):
-            handler.addFilter(_NotFromSdk())
 
 
 def without_token(error: object) -> str:
@@ -52,6 +56,48 @@ async def shut_down(config: Any, naming: Any, timeout: float) -> None:  # noqa: 
                 await config.grpc_client_proxy.rpc_client_manager.shutdown_all_clients()
             if naming is not None:
                 await naming.shutdown()
+
+
+def keep_no_files(config: Any) -> None:
+    """Have the SDK's configuration service write no document to disk: they may hold passwords."""
+    proxy = config.grpc_client_proxy
+    for holder in (config, proxy, proxy.config_subscribe_manager):
+        holder.config_info_cache = _NoCache()
+
+
+class ClientIp:
+    """What the SDK tells Nacos as our address; it would take the first that it finds.
+
+    `use` holds for the connections that the calling task opens; `first_found` is the SDK's own way.
+    """
+
+    def __init__(self, first_found: Callable[[], str]) -> None:
+        self._first_found = first_found
+        self._chosen: ContextVar[str] = ContextVar("client_ip", default="")
+
+    def use(self, address: str) -> None:
+        """Choose the address; an empty one leaves it to the SDK."""
+        self._chosen.set(address)
+
+    def get(self) -> str:
+        """Give the address. Never raises, as the SDK's own way does without a network."""
+        try:
+            return self._chosen.get() or self._first_found()
+        except Exception:  # noqa: BLE001 - whatever the SDK raises for a machine without a network
+            return "127.0.0.1"
+
+
+class _NoCache:
+    """Stands in for the SDK's files of documents: it holds nothing, and keeps nothing."""
+
+    async def write_config_to_cache(self, *_: str) -> None:
+        pass
+
+    async def get_config_cache(self, *_: str) -> tuple[str, str]:
+        return "", ""
+
+    async def get_fail_over_config_cache(self, *_: str) -> tuple[str, str]:
+        return "", ""
 
 
 class _NotFromSdk(logging.Filter):

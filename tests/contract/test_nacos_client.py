@@ -147,7 +147,7 @@ async def test_closing_leaves_no_task_and_no_file_behind(
     tasks = sdk_tasks()
     client = NacosClient(settings(address))
     await client.connect()
-    await client.listen(DATA_ID, GROUP, lambda: None)
+    await client.listen(DATA_ID, GROUP, lambda _: None)
     await client.subscribe(ours.service, GROUP, lambda _: None)
     await client.register(ours, GROUP)
     assert folders(tmp_path)

@@ -32,6 +32,9 @@ class World(Protocol):
     async def remove(self, data_id: str) -> None:
         """Delete a document, as a person does in the console."""
 
+    async def edit(self, instance: Instance) -> None:
+        """Have an instance say this, as a person does in the console."""
+
 
 class FakeWorld:
     def __init__(self) -> None:
@@ -42,6 +45,12 @@ class FakeWorld:
 
     async def remove(self, data_id: str) -> None:
         self._nacos.remove(data_id)
+
+    async def edit(self, instance: Instance) -> None:
+        metadata = dict(instance.metadata)
+        self._nacos.edit(
+            instance, weight=instance.weight, enabled=instance.enabled, metadata=metadata
+        )
 
 
 class RealWorld:
@@ -57,6 +66,9 @@ class RealWorld:
 
     async def remove(self, data_id: str) -> None:
         await asyncio.to_thread(self._admin.delete, data_id)
+
+    async def edit(self, instance: Instance) -> None:
+        await asyncio.to_thread(self._admin.edit_instance, instance)
 
 
 @pytest.fixture(scope="module", params=["fake", "real"])
@@ -104,9 +116,11 @@ class Stirred:
 
     def __init__(self) -> None:
         self.times = 0
+        self.content: str | None = None
 
-    def __call__(self) -> None:
+    def __call__(self, content: str | None) -> None:
         self.times += 1
+        self.content = content
 
     async def after(self, act: Awaitable[Any]) -> None:
         """Do something, and wait to be stirred by it."""
@@ -155,6 +169,7 @@ async def test_a_listener_is_stirred_by_each_publication_and_then_reads_it(
     for number in range(1, 4):
         content = f"a: {number}"
         await stirred.after(other.publish_config(data_id, GROUP, content))
+        assert stirred.content == content
         assert await client.get_config(data_id, GROUP) == content
 
 
@@ -187,6 +202,7 @@ async def test_a_deletion_stirs_and_is_read_as_none(
     await client.start_listening()
     await stirred.settled()
     await stirred.after(world.remove(data_id))
+    assert stirred.content is None
     assert await client.get_config(data_id, GROUP) is None
     await stirred.after(client.publish_config(data_id, GROUP, "a: 1"))
     assert await client.get_config(data_id, GROUP) == "a: 1"
@@ -215,7 +231,7 @@ async def test_a_burst_stirs_after_its_last_publication(
 ) -> None:
     seen: list[str | None] = []
     stirred = asyncio.Event()
-    await client.listen(data_id, GROUP, stirred.set)
+    await client.listen(data_id, GROUP, lambda _: stirred.set())
     await client.start_listening()
 
     async def read_when_stirred() -> None:
@@ -333,6 +349,85 @@ async def test_a_client_that_is_gone_takes_its_instance_along(
     await eventually(lambda: pushed and pushed[-1], limit=SOON)
     await leaver.close()
     await eventually(lambda: pushed[-1] == (), limit=5)
+
+
+async def test_a_persistent_instance_stays_until_it_is_deregistered(
+    world: World, client: Client, service: str
+) -> None:
+    lasting = instance(service, ephemeral=False, metadata={"a": "1"})
+    leaver = await world.client()
+    await leaver.connect()
+    await leaver.register(lasting, GROUP)
+
+    async def listed() -> bool:
+        found = await client.instances(service, GROUP)
+        # Nacos looks by itself whether anybody listens there.
+        return [replace(each, healthy=True) for each in found] == [lasting]
+
+    await eventually(listed, limit=SOON)
+    await leaver.close()
+    assert await listed()
+    await client.deregister(lasting, GROUP)
+
+    async def gone() -> bool:
+        return await known(client, service) == set()
+
+    await eventually(gone, limit=SOON)
+
+
+@pytest.mark.parametrize("ephemeral", [True, False])
+async def test_a_service_holds_instances_of_one_kind(
+    client: Client, other: Client, service: str, ephemeral: bool
+) -> None:
+    first = instance(service, ephemeral=ephemeral)
+    await client.register(first, GROUP)
+    kind = "ephemeral" if ephemeral else "persistent"
+    with pytest.raises(NacosError, match=f"'{service}' is {kind} there") as caught:
+        await other.register(instance(service, 2, ephemeral=not ephemeral), GROUP)
+    assert "spring.cloud.nacos.discovery.ephemeral" in str(caught.value)
+    await client.deregister(first, GROUP)
+
+
+async def test_an_instance_that_is_not_enabled_is_not_listed(
+    client: Client, other: Client, service: str
+) -> None:
+    pushed: list[tuple[Instance, ...]] = []
+    await client.subscribe(service, GROUP, pushed.append)
+    await other.register(instance(service), GROUP)
+    await eventually(lambda: pushed and pushed[-1], limit=SOON)
+    await other.register(instance(service, enabled=False), GROUP)
+    await eventually(lambda: pushed[-1] == (), limit=SOON)
+    assert await client.instances(service, GROUP) == ()
+
+
+async def test_an_edit_in_the_console_is_above_what_is_registered(
+    world: World, client: Client, other: Client, service: str
+) -> None:
+    ours = instance(service, metadata={"a": "1", "b": "1"})
+    await other.register(ours, GROUP)
+
+    async def sees(expected: Instance | None) -> None:
+        async def check() -> bool:
+            return await client.instances(service, GROUP) == (() if not expected else (expected,))
+
+        await eventually(check, limit=SOON)
+
+    await sees(ours)
+    await world.edit(replace(ours, weight=3.0, metadata={"a": "2", "c": "2"}))
+    await sees(replace(ours, weight=3.0, metadata={"a": "2", "b": "1", "c": "2"}))
+    # Registered again with something else, the edited keys stay; what was not edited is new.
+    await other.register(replace(ours, weight=0.5, metadata={"a": "3", "b": "3"}), GROUP)
+    await sees(replace(ours, weight=3.0, metadata={"a": "2", "b": "3", "c": "2"}))
+    # What is taken out of the edited metadata is the instance's own again.
+    await world.edit(replace(ours, weight=3.0, metadata={"c": "2"}))
+    await sees(replace(ours, weight=3.0, metadata={"a": "3", "b": "3", "c": "2"}))
+    # Taken offline, it is not listed, however often it registers.
+    await world.edit(replace(ours, enabled=False, metadata={}))
+    await sees(None)
+    await other.register(ours, GROUP)
+    await sees(None)
+    await world.edit(replace(ours, metadata={}))
+    await sees(ours)
 
 
 # Faults

@@ -3,14 +3,16 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 from nacos_boot.instance import Instance
-from nacos_boot.nacos_error import NacosError, UnreachableError
+from nacos_boot.nacos_error import NacosError, NacosForbiddenError, UnreachableError
 from nacos_boot.startup import StartError
 
 GROUP = "DEFAULT_GROUP"
 
-Changed = Callable[[], None]
+Changed = Callable[[str | None], None]
 InstancesChanged = Callable[[tuple[Instance, ...]], None]
 
 
@@ -21,11 +23,14 @@ class FakeNacos:
         self.password = password
         self.up = True
         self.deaf = False
+        self.forbidden: set[str] = set()  # data ids
         self.reads: list[str] = []
         self._documents: dict[tuple[str, str], str] = {}
         self._listeners: dict[tuple[str, str], list[Changed]] = defaultdict(list)
         self._instances: dict[tuple[str, str], dict[str, Instance]] = defaultdict(dict)
         self._subscribers: dict[tuple[str, str], list[InstancesChanged]] = defaultdict(list)
+        self._edits: dict[tuple[str, str], dict[str, Any]] = {}
+        self.clients: list[FakeNacosClient] = []
 
     def publish(self, data_id: str, content: str, group: str = GROUP) -> None:
         self._documents[group, data_id] = content
@@ -43,7 +48,8 @@ class FakeNacos:
         self._listeners[group, data_id].append(changed)
         if (group, data_id) in self._documents:
             # A new listener knows nothing yet, so what is there is news to it.
-            asyncio.get_running_loop().call_soon(changed)
+            content = self._documents[group, data_id]
+            asyncio.get_running_loop().call_soon(changed, content)
 
     def put(self, instance: Instance, group: str) -> None:
         self._instances[group, instance.service][instance.address] = instance
@@ -57,8 +63,23 @@ class FakeNacos:
         """Forget a service's instances, as a restarted server does."""
         self._instances.pop((group, service), None)
 
+    def edit(self, instance: Instance, group: str = GROUP, **changes: Any) -> None:
+        """Edit an instance in the console: from then on that is above what it registers."""
+        self._edits[group, instance.address] = changes
+        self._push(group, instance.service)
+
+    def restart(self) -> None:
+        """Forget every instance, and have the clients notice that they were cut off."""
+        self._instances.clear()
+        for client in self.clients:
+            client.reconnected()
+
     def instances(self, service: str, group: str = GROUP) -> tuple[Instance, ...]:
-        return tuple(self._instances[group, service].values())
+        found = [
+            _edited(instance, self._edits.get((group, instance.address), {}))
+            for instance in self._instances[group, service].values()
+        ]
+        return tuple(instance for instance in found if instance.enabled)
 
     def subscribe(self, service: str, group: str, changed: InstancesChanged) -> None:
         self._subscribers[group, service].append(changed)
@@ -66,13 +87,19 @@ class FakeNacos:
 
     def _stir(self, group: str, data_id: str) -> None:
         if not self.deaf:
+            content = self._documents.get((group, data_id))
             for changed in self._listeners[group, data_id]:
-                asyncio.get_running_loop().call_soon(changed)
+                asyncio.get_running_loop().call_soon(changed, content)
 
     def _push(self, group: str, service: str) -> None:
         if not self.deaf:
             for changed in self._subscribers[group, service]:
                 asyncio.get_running_loop().call_soon(changed, self.instances(service, group))
+
+
+def _edited(instance: Instance, changes: dict[str, Any]) -> Instance:
+    metadata = {**instance.metadata, **changes.get("metadata", {})}
+    return replace(instance, **{**changes, "metadata": metadata})
 
 
 class FakeNacosClient:
@@ -83,6 +110,8 @@ class FakeNacosClient:
         self._password = password
         self._connected = False
         self._registered: list[tuple[Instance, str]] = []
+        self._reconnect_callbacks: list[Callable[[], None]] = []
+        server.clients.append(self)
         # Set to have every registration wait, as on a slow network.
         self.held: asyncio.Event | None = None
 
@@ -101,6 +130,8 @@ class FakeNacosClient:
 
     async def get_config(self, data_id: str, group: str) -> str | None:
         await self._call()
+        if data_id in self._server.forbidden:
+            raise NacosForbiddenError(f"Nacos at fake:8848 forbids the user 'a' to read {data_id}")
         return self._server.read(data_id, group)
 
     async def publish_config(self, data_id: str, group: str, content: str) -> None:
@@ -114,10 +145,25 @@ class FakeNacosClient:
     async def start_listening(self) -> None:
         await self._call()
 
+    def on_reconnect(self, callback: Callable[[], None]) -> None:
+        self._reconnect_callbacks.append(callback)
+
+    def reconnected(self) -> None:
+        for callback in self._reconnect_callbacks:
+            callback()
+
     async def register(self, instance: Instance, group: str) -> None:
         await self._call()
         if self.held is not None:
             await self.held.wait()
+        kinds = {known.ephemeral for known in self._server.instances(instance.service, group)}
+        if kinds - {instance.ephemeral}:
+            kind = "persistent" if instance.ephemeral else "ephemeral"
+            raise NacosError(
+                f"Nacos at fake:8848 refuses to register {instance.address}: the service"
+                f" '{instance.service}' is {kind} there; change"
+                " spring.cloud.nacos.discovery.ephemeral"
+            )
         self._server.put(instance, group)
         self._registered.append((instance, group))
 
@@ -136,7 +182,8 @@ class FakeNacosClient:
     async def close(self) -> None:
         self._connected = False
         for instance, group in self._registered:
-            self._server.take_out(instance, group)
+            if instance.ephemeral:
+                self._server.take_out(instance, group)
 
     async def _call(self) -> None:
         await asyncio.sleep(0)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import random
 import re
 import shutil
 from collections.abc import AsyncIterator, Callable
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from nacos_boot import config as config_module
+from nacos_boot import config_reader
 from nacos_boot.config import ConfigState, NacosConfig
 from nacos_boot.nacos_error import NacosForbiddenError
 from nacos_boot.startup import StartError
@@ -126,8 +129,8 @@ async def test_a_start_with_bad_settings_names_them(nacos: FakeNacos, new: New) 
         await new().load()
     assert caught.value.final
     assert "the settings in Nacos are not valid" in str(caught.value)
-    assert "demo.yml: demo.mode = 'sideways'" in str(caught.value)
-    assert "demo.yml: demo.interval = '0s'" in str(caught.value)
+    assert "demo.yml, line 1: demo.mode = 'sideways'" in str(caught.value)
+    assert "demo.yml, line 1: demo.interval = '0s'" in str(caught.value)
 
 
 async def test_a_start_names_every_document_that_cannot_be_read(nacos: FakeNacos, new: New) -> None:
@@ -135,10 +138,8 @@ async def test_a_start_names_every_document_that_cannot_be_read(nacos: FakeNacos
     nacos.publish("common.yml", "a:\n\tb: 1")
     with pytest.raises(StartError) as caught:
         await new().load()
-    assert "demo.yml: the document" in str(caught.value)
-    assert "line 2: the key 'a' stands twice" in str(caught.value)
-    assert "common.yml: the document" in str(caught.value)
-    assert "line 2: a tab" in str(caught.value)
+    assert "demo.yml, line 2: a = (text): the key 'a' stands twice" in str(caught.value)
+    assert "common.yml, line 2: the document = (text): a tab" in str(caught.value)
 
 
 async def test_a_document_of_another_group_is_named_with_it(
@@ -146,7 +147,7 @@ async def test_a_document_of_another_group_is_named_with_it(
 ) -> None:
     text = BOOTSTRAP.replace("data-id: common.yml,", "data-id: common.yml, group: TEAM,")
     nacos.publish("common.yml", "demo: {interval: soon}", "TEAM")
-    with pytest.raises(StartError, match=r"TEAM/common\.yml: demo\.interval"):
+    with pytest.raises(StartError, match=r"TEAM/common\.yml, line 1: demo\.interval"):
         await NacosConfig(
             DemoSettings, bootstrap(tmp_path, text=text), FakeNacosClient(nacos)
         ).load()
@@ -202,6 +203,18 @@ async def test_a_start_from_the_snapshot_and_catching_up(
         await eventually(lambda: mode(config) == "slow")
 
 
+async def test_nacos_is_not_asked_where_configuration_from_it_is_switched_off(
+    nacos: FakeNacos, new: New, tmp_path: Path
+) -> None:
+    nacos.up = False
+    async with watched(new("--spring.cloud.nacos.config.enabled=false", OFTEN)) as config:
+        assert mode(config) == "slow"
+        assert await config.refresh() == []
+        assert config.state.faults == ()
+    assert nacos.reads == []
+    assert not (tmp_path / "snapshots").exists()
+
+
 async def test_no_start_from_the_snapshot_where_it_is_switched_off(
     nacos: FakeNacos, new: New, tmp_path: Path
 ) -> None:
@@ -241,7 +254,10 @@ async def test_a_change_is_applied_as_it_is_published(
         assert states == [config.state]
         assert config.state.md5 != before.md5
         assert config.state.applied_at >= before.applied_at
-        assert "demo.mode: 'slow' -> 'fast', demo.password: (unset) -> ******" in caplog.text
+        assert (
+            "settings changed: demo.mode: 'slow' -> 'fast' (demo.yml),"
+            " demo.password: (unset) -> ****** (demo.yml)"
+        ) in caplog.text
         assert "hunter2" not in caplog.text
 
 
@@ -282,11 +298,17 @@ async def test_a_shared_document_without_refresh_is_not_applied_again(
 
 
 BAD = {
-    "wrong value": ("demo: {mode: sideways}", "demo.yml: demo.mode = 'sideways'"),
-    "unknown key": ("demo: {mod: fast}", "demo.yml: demo.mod = 'fast': this key is not known"),
+    "wrong value": ("demo: {mode: sideways}", "demo.yml, line 1: demo.mode = 'sideways'"),
+    "unknown key": (
+        "demo: {mod: fast}",
+        "demo.yml, line 1: demo.mod = 'fast': this key is not known",
+    ),
     "a rule": ("demo: {limits: {warn-at: 100}}", "warn-at 100 must be below max-connections"),
-    "no YAML": ("demo: {mode: fast", "demo.yml: the document = (text): line"),
-    "twice": ("server.port: 1\nserver.port: 2", "line 2: the key 'server.port' stands twice"),
+    "no YAML": ("demo: {mode: fast", "demo.yml, line 2: the document = (text): while parsing"),
+    "twice": (
+        "server.port: 1\nserver.port: 2",
+        "line 2: server.port = (text): the key 'server.port' stands twice",
+    ),
     "too large": ("#" * 5_000_000, "larger than 1000000 bytes"),
     "placeholder": ("demo: {mode: '${demo.mode}'}", "refers to itself"),
     "comments only": ("# demo: {mode: fast}", "demo.yml: the document = (empty)"),
@@ -361,6 +383,19 @@ async def test_the_watchdog_finds_a_change_that_nobody_told(nacos: FakeNacos, ne
         await eventually(lambda: mode(config) == "fast")
 
 
+async def test_what_a_listener_loses_right_after_a_push_is_found_soon(
+    nacos: FakeNacos, new: New, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(config_module, "SETTLED", 0.1)
+    monkeypatch.setattr(config_reader, "SETTLED", 0.1)
+    async with watched(new()) as config:
+        nacos.publish("demo.yml", "server: {port: 1}")
+        nacos.deaf = True
+        nacos.publish("demo.yml", "server: {port: 2}")
+        await eventually(lambda: config.live.current.server.port == 1)
+        await eventually(lambda: config.live.current.server.port == 2, limit=2)
+
+
 async def test_a_burst_ends_in_the_last_one(nacos: FakeNacos, new: New) -> None:
     async with watched(new()) as config:
         for port in range(1, 201):
@@ -396,6 +431,62 @@ async def test_two_refreshes_at_once_do_not_end_in_the_older_document(
     await asyncio.gather(first, second)
     assert config.live.current.server.port == 1
     assert mode(config) == "slow"
+
+
+async def test_a_storm_of_edits_pushes_and_late_reads_ends_in_the_last_edit(
+    nacos: FakeNacos, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(config_module, "SETTLED", 0.1)
+    monkeypatch.setattr(config_reader, "SETTLED", 0.1)
+    chance = random.Random(7)  # noqa: S311 - the same storm every time
+
+    class Late(FakeNacosClient):
+        async def get_config(self, data_id: str, group: str) -> str | None:
+            content = await super().get_config(data_id, group)
+            await asyncio.sleep(chance.choice([0, 0, 0.001, 0.02]))
+            return content
+
+    async with watched(
+        NacosConfig(DemoSettings, bootstrap(tmp_path, OFTEN), Late(nacos))
+    ) as config:
+        seen = [0]
+        config.live.subscribe(lambda _, new: seen.append(new.server.port))
+        refreshes = []
+        for port in range(1, 301):
+            nacos.deaf = chance.random() < 0.2
+            nacos.publish("demo.yml", f"server: {{port: {port}}}")
+            if chance.random() < 0.1:
+                refreshes.append(asyncio.create_task(config.refresh()))
+            await asyncio.sleep(chance.choice([0, 0, 0.002]))
+        await eventually(lambda: config.live.current.server.port == 300, limit=3)
+        await asyncio.gather(*refreshes)
+        await asyncio.sleep(0.3)
+        assert config.live.current.server.port == 300
+        assert seen == sorted(seen)
+
+
+async def test_the_watch_ends_at_once_while_nacos_hangs(nacos: FakeNacos, tmp_path: Path) -> None:
+    class Hanging(FakeNacosClient):
+        hangs = False
+
+        async def get_config(self, data_id: str, group: str) -> str | None:
+            content = await super().get_config(data_id, group)
+            if self.hangs:
+                await asyncio.Event().wait()
+            return content
+
+    client = Hanging(nacos)
+    config = NacosConfig(DemoSettings, bootstrap(tmp_path, OFTEN), client)
+    await config.load()
+    tasks = asyncio.all_tasks()
+    client.hangs = True
+    watch = asyncio.create_task(config.watch())
+    reads = len(nacos.reads)
+    await eventually(lambda: len(nacos.reads) >= reads + 3)
+    watch.cancel()
+    async with asyncio.timeout(1):
+        await asyncio.gather(watch, return_exceptions=True)
+    assert asyncio.all_tasks() <= tasks
 
 
 async def test_nacos_away_leaves_the_settings_in_force(

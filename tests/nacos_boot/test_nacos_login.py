@@ -56,12 +56,20 @@ async def test_the_account_is_sent_in_the_body() -> None:
         return web.json_response({"accessToken": "x"})
 
     async with answering(answer) as server:
-        await check_login(settings(server))
+        token = await check_login(settings(server))
+    assert token is not None
+    assert token.text == "x"
+    assert "x" not in repr(token)
     assert seen == [("", {"username": "alice", "password": "hunter2"})]
 
 
 async def test_nobody_is_asked_without_a_user_name() -> None:
-    await check_login(settings(f"{LOOPBACK}:1", username=""))
+    assert await check_login(settings(f"{LOOPBACK}:1", username="")) is None
+
+
+async def test_a_server_that_lets_everybody_in_gives_no_token() -> None:
+    async with answering(always(200)) as server:
+        assert await check_login(settings(server)) is None
 
 
 @pytest.mark.parametrize("status", [401, 403])
