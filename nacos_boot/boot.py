@@ -1,7 +1,6 @@
 """What a Quart service gets from Nacos, put together: config, registration, discovery, health."""
 
 import logging
-import socket
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 
@@ -10,15 +9,36 @@ from pydantic import BaseModel
 from nacos_boot.actuator import actuator
 from nacos_boot.background import Background
 from nacos_boot.bootstrap import Bootstrap
-from nacos_boot.config import ConfigState, NacosConfig
+from nacos_boot.config import NacosConfig
+from nacos_boot.config_report import config_health, describe_config
+from nacos_boot.config_state import ConfigState
+from nacos_boot.configprops_endpoint import configprops_endpoint
+from nacos_boot.configuration import Configuration
 from nacos_boot.discovery import Discovery
-from nacos_boot.health import Health, HealthRegistry, Status
+from nacos_boot.discovery_report import (
+    describe_discovery,
+    discovery_health,
+    registration_health,
+)
+from nacos_boot.env_endpoint import env_endpoint
+from nacos_boot.health import HealthRegistry
 from nacos_boot.instance import Instance
 from nacos_boot.live import LiveSettings
+from nacos_boot.log_lines import Service
+from nacos_boot.loggers_endpoint import loggers_endpoint
+from nacos_boot.logs import apply_logging
 from nacos_boot.nacos_client import NacosClient
-from nacos_boot.network import local_address
+from nacos_boot.nacos_settings import DiscoverySettings, NacosSettings
+from nacos_boot.network import address_to_register
+from nacos_boot.own_instance import own_metadata
 from nacos_boot.registration import Registration
-from nacos_boot.startup import StartError
+from nacos_boot.standard_endpoints import (
+    health_endpoint,
+    info_endpoint,
+    pages,
+    prometheus_endpoint,
+    refresh_endpoint,
+)
 
 log = logging.getLogger(__name__)
 
@@ -39,87 +59,105 @@ class Boot(Generic[T]):
         self.version = version
         self.health = HealthRegistry()
         self._background = background
-        self._client = NacosClient(bootstrap.nacos)
+        self._client = NacosClient(bootstrap.nacos.for_config())
+        self._registry = self._client
         self.config = NacosConfig(model, bootstrap, self._client)
         self.registration: Registration | None = None
+        self.announce: Callable[[], None] = lambda: None
+        """Tell the registry soon of metadata that has changed; nothing before `register`."""
+        self._discoveries: list[Discovery] = []
 
     async def load(self) -> LiveSettings[T]:
-        """Read the settings and go on watching them. Raises StartError."""
+        """Read the settings, have the log follow them, and go on watching. Raises StartError."""
         live = await self.config.load()
+        if not self._nacos.one_connection:
+            self._registry = NacosClient(self._nacos.for_discovery())
+        framework = self.config.framework
+        apply_logging(framework.current.logging, Service(self.bootstrap.application, self.version))
+        framework.subscribe(lambda _, new: apply_logging(new.logging))
         self._background.spawn("config-watch", self.config.watch())
-        self.health.add("nacosConfig", self._config_health, readiness=False)
+        self.health.add("nacosConfig", lambda: config_health(self.config), readiness=True)
         return live
+
+    @property
+    def _settings(self) -> DiscoverySettings:
+        if self.config.loaded:
+            return self.config.framework.current.discovery
+        return self.bootstrap.nacos.discovery
+
+    @property
+    def _nacos(self) -> NacosSettings:
+        return self.bootstrap.nacos.model_copy(update={"discovery": self._settings})
 
     def discover(self, service: str) -> Discovery:
         """Follow the instances of a service, from now on."""
-        settings = self.bootstrap.nacos.discovery
-        discovery = Discovery(self._client, service, settings.group, settings.watchdog_interval)
+        settings = self._settings
+        discovery = Discovery(
+            self._registry,
+            service,
+            settings.group,
+            settings.watchdog_interval,
+            settings.hold_after_outage,
+        )
+        if not settings.enabled:
+            discovery.stop()
+            return discovery
+        self._discoveries = [*self._followed(), discovery]
         self._background.spawn(f"discover-{service}", discovery.watch())
-
-        def indicator() -> Health:
-            if discovery.error:
-                return Health(Status.UNKNOWN, {"service": service, "error": discovery.error})
-            return Health(Status.UP, {"service": service, "instances": len(discovery.instances)})
-
-        self.health.add("nacosDiscovery", indicator, readiness=False)
+        self.health.add(
+            "nacosDiscovery", lambda: discovery_health(self._followed()), readiness=True
+        )
         return discovery
 
     @property
     def address(self) -> str:
         """The IPv4 literal under which this program is registered. Raises StartError."""
-        settings = self.bootstrap.nacos.discovery
-        if not settings.ip:
-            return local_address(self.bootstrap.nacos.server_addr)
-        try:
-            socket.inet_pton(socket.AF_INET, settings.ip)
-        except OSError as error:
-            raise StartError(
-                f"spring.cloud.nacos.discovery.ip is '{settings.ip}';"
-                " expected an IPv4 address such as 10.0.0.5",
-                final=True,
-            ) from error
-        return settings.ip
+        return address_to_register(self._settings.ip, self._nacos.for_discovery().server_addr)
 
-    async def register(self, port: int, metadata: Mapping[str, str]) -> None:
-        """Register the program as serving on `port`, and keep it registered."""
-        settings = self.bootstrap.nacos.discovery
-        if not settings.register_enabled:
+    def location(self, port: int) -> str:
+        """Give `ip:port` as registered by a program that listens on `port`. Raises StartError."""
+        return f"{self.address}:{self._settings.port or port}"
+
+    async def register(self, port: int, metadata: Callable[[], Mapping[str, str]] = dict) -> None:
+        """Register the program as serving on `port`, and keep it registered.
+
+        `metadata` gives the program's own; it is asked again by `announce` and at each change of
+        the settings, which the registry is then told of, with their weight and metadata.
+        """
+        settings = self._settings
+        if not (settings.enabled and settings.register_enabled):
             return
+
+        def own() -> dict[str, str]:
+            md5 = self.config.state.md5
+            return own_metadata(self._settings, metadata(), version=self.version, md5=md5)
+
         instance = Instance(
             service=settings.service or self.bootstrap.application,
             ip=self.address,
             port=settings.port or port,
             weight=settings.weight,
+            enabled=settings.instance_enabled,
             ephemeral=settings.ephemeral,
             cluster=settings.cluster_name,
-            metadata={
-                "preserved.register.source": "SPRING_CLOUD",
-                "management.context-path": "/actuator",
-                "version": self.version,
-                "nacos.config.md5": self.config.state.md5,
-                **metadata,
-                **settings.metadata,
-            },
+            metadata=own(),
         )
         registration = Registration(
-            self._client, instance, settings.group, settings.watchdog_interval
+            self._registry, instance, settings.group, settings.watchdog_interval
         )
         self.registration = registration
         self.health.add(
-            "nacosRegistration",
-            lambda: Health(
-                Status.UNKNOWN if registration.error else Status.UP,
-                {"instance": instance.address, "error": registration.error}
-                if registration.error
-                else {"instance": instance.address},
-            ),
-            readiness=False,
+            "nacosRegistration", lambda: registration_health(registration), readiness=True
         )
         await registration.register()
         self._background.spawn("registration-watch", registration.watch())
-        self.config.observe(
-            lambda state: registration.update(metadata={"nacos.config.md5": state.md5})
-        )
+
+        def update(_state: ConfigState) -> None:
+            now = self._settings
+            registration.update(weight=now.weight, enabled=now.instance_enabled, metadata=own())
+
+        self.announce = lambda: update(self.config.state)
+        self.config.observe(update)
 
     async def deregister(self) -> None:
         """Leave the registry, so that no new traffic comes. Never raises."""
@@ -127,46 +165,40 @@ class Boot(Generic[T]):
             await self.registration.deregister()
 
     async def close(self) -> None:
-        """Close the connection to Nacos. Never raises."""
+        """Close the connections to Nacos. Never raises."""
+        if self._registry is not self._client:
+            await self._registry.close()
         await self._client.close()
 
     def actuator(
         self, endpoints: Mapping[str, Callable[[], Mapping[str, Any]]] | None = None
     ) -> Any:
         """Build the actuator's routes for the program's Quart app."""
+
+        def in_force() -> Configuration[T]:
+            return self.config.in_force
+
+        shown = {
+            "nacosconfig": lambda: describe_config(self.config),
+            "nacosdiscovery": self._describe_discovery,
+            **(endpoints or {}),
+        }
         return actuator(
-            self.health,
-            lambda: {"app": {"name": self.bootstrap.application, "version": self.version}},
-            {"nacosconfig": self._describe_config, **(endpoints or {})},
+            [
+                health_endpoint(self.health),
+                info_endpoint(self.bootstrap.application, self.version),
+                prometheus_endpoint(),
+                refresh_endpoint(self.config.refresh),
+                env_endpoint(self.bootstrap, in_force),
+                configprops_endpoint(self.bootstrap.application, in_force),
+                loggers_endpoint(),
+                *pages(shown),
+            ]
         )
 
-    def _config_health(self) -> Health:
-        state = self.config.state
-        details: dict[str, Any] = {"md5": state.md5}
-        for name in ("error", "unreachable", "snapshot_age"):
-            value = getattr(state, name)
-            if value is not None:
-                details[name] = value
-        # A refused document or an absent Nacos leaves the program serving with its last settings.
-        unwell = state.error or state.unreachable or state.snapshot_age is not None
-        return Health(Status.UNKNOWN if unwell else Status.UP, details)
+    def _followed(self) -> list[Discovery]:
+        return [discovery for discovery in self._discoveries if not discovery.stopped]
 
-    def _describe_config(self) -> Mapping[str, Any]:
-        state: ConfigState = self.config.state
-        md5s = self.config.document_md5s
-        return {
-            "md5": state.md5,
-            "appliedAt": state.applied_at,
-            "error": state.error,
-            "unreachable": state.unreachable,
-            "documents": [
-                {
-                    "dataId": item.data_id,
-                    "group": item.group,
-                    "refresh": item.refresh,
-                    # None where the document does not exist.
-                    "md5": md5s.get(item.key),
-                }
-                for item in self.bootstrap.documents
-            ],
-        }
+    def _describe_discovery(self) -> Mapping[str, Any]:
+        settings = self._nacos.for_discovery()
+        return describe_discovery(settings, self._followed(), self.registration)

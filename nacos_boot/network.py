@@ -24,3 +24,21 @@ def local_address(servers: Sequence[str]) -> str:
         f"no address of this machine leads to Nacos at {', '.join(servers)}:"
         " set spring.cloud.nacos.discovery.ip"
     )
+
+
+def address_to_register(configured: str, servers: Sequence[str]) -> str:
+    """Give the configured IPv4 address, or that of the interface that leads to the servers.
+
+    Raises StartError, final for a configured one that is no IPv4 literal: others could not use it.
+    """
+    if not configured:
+        return local_address(servers)
+    try:
+        socket.inet_pton(socket.AF_INET, configured)
+    except OSError as error:
+        raise StartError(
+            f"spring.cloud.nacos.discovery.ip is '{configured}';"
+            " expected an IPv4 address such as 10.0.0.5",
+            final=True,
+        ) from error
+    return configured

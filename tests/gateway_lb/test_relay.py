@@ -385,6 +385,18 @@ async def test_draining_refuses_new_clients_and_ends_the_open_relays() -> None:
         assert gate.idle()
 
 
+async def test_relays_that_end_by_themselves_while_draining_do_not_disturb_it() -> None:
+    async with FakeNode(echo) as node, gateway(node, drain={"window": "400ms"}) as gate:
+        clients = [await opened(gate) for _ in range(8)]
+        draining = asyncio.create_task(gate.relays.drain())
+        await until(lambda: gate.relays.draining, "it drains")
+        for _, writer in clients:
+            writer.close()
+        async with asyncio.timeout(LIMIT):
+            await draining
+        assert gate.idle()
+
+
 async def test_a_node_that_says_goodbye_at_the_end_of_the_stream_is_heard_when_draining() -> None:
     goodbye = b"\x88\x04" + (4001).to_bytes(2, "big") + b"go"
 

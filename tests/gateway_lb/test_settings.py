@@ -50,7 +50,7 @@ def described(model: type[BaseModel]) -> list[str]:
         nested = field.annotation
         if isinstance(nested, type) and issubclass(nested, BaseModel):
             missing += described(nested)
-        elif "Live" not in (field.description or ""):
+        elif not field.description or "x-live" not in (field.json_schema_extra or {}):
             missing.append(f"{model.__name__}.{name}")
     return missing
 
