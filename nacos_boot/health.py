@@ -4,10 +4,12 @@ Source: Spring Boot reference, "Actuator: Health Information" and "Kubernetes Pr
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+
+from nacos_boot.masking import masked
 
 log = logging.getLogger(__name__)
 
@@ -22,11 +24,14 @@ class Status(StrEnum):
 
 
 _SEVERITY = list(Status)
+# Spring's names for what the program says of itself.
+_LIVENESS = "livenessState"
+_READINESS = "readinessState"
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What one indicator says; `details` is for people and must hold no secret."""
+    """What one indicator says; `details` is for people."""
 
     status: Status
     details: Mapping[str, Any] = field(default_factory=dict)
@@ -50,37 +55,46 @@ class HealthRegistry:
         if readiness:
             self._readiness.add(name)
 
-    def liveness(self) -> tuple[Status, dict[str, Any]]:
-        """Answer for `/actuator/health/liveness`: the program runs, since it answers."""
-        return Status.UP, {"status": Status.UP}
+    @property
+    def groups(self) -> dict[str, set[str]]:
+        """The components of each group, by its name."""
+        return {"liveness": {_LIVENESS}, "readiness": {_READINESS, *self._readiness}}
 
-    def readiness(self) -> tuple[Status, dict[str, Any]]:
-        """Answer for `/actuator/health/readiness`."""
-        return self._report(self._readiness)
+    @property
+    def components(self) -> set[str]:
+        """The names of all components."""
+        return {_LIVENESS, _READINESS, *self._indicators}
 
     def everything(self) -> tuple[Status, dict[str, Any]]:
         """Answer for `/actuator/health`."""
-        status, body = self._report(set(self._indicators))
-        return status, {**body, "groups": ["liveness", "readiness"]}
+        status, body = self._report(self.components)
+        return status, {**body, "groups": sorted(self.groups)}
 
-    def component(self, name: str) -> tuple[Status, dict[str, Any]] | None:
-        """Answer for `/actuator/health/<name>`; None where there is no such indicator."""
-        if name not in self._indicators:
+    def at(self, path: Sequence[str]) -> tuple[Status, dict[str, Any]] | None:
+        """Answer for `/actuator/health/<path>`: a group, a component, or a group's component.
+
+        None where there is no such thing.
+        """
+        *group, name = path
+        if not group and name in self.groups:
+            return self._report(self.groups[name])
+        members = self.groups.get("/".join(group), set()) if group else self.components
+        if name not in members:
             return None
         health = self._ask(name)
         return health.status, _body(health)
 
     def _report(self, names: set[str]) -> tuple[Status, dict[str, Any]]:
-        state = Status.UP if self.accepting else Status.OUT_OF_SERVICE
-        components: dict[str, Any] = {"readinessState": {"status": state}}
-        worst = state
-        for name in sorted(names):
-            health = self._ask(name)
-            components[name] = _body(health)
-            worst = min(worst, health.status, key=_SEVERITY.index)
+        asked = {name: self._ask(name) for name in sorted(names)}
+        worst = min((health.status for health in asked.values()), key=_SEVERITY.index)
+        components = {name: _body(health) for name, health in asked.items()}
         return worst, {"status": worst, "components": components}
 
     def _ask(self, name: str) -> Health:
+        if name == _LIVENESS:
+            return Health(Status.UP)
+        if name == _READINESS:
+            return Health(Status.UP if self.accepting else Status.OUT_OF_SERVICE)
         try:
             return self._indicators[name]()
         except Exception as error:
@@ -92,5 +106,8 @@ class HealthRegistry:
 def _body(health: Health) -> dict[str, Any]:
     body: dict[str, Any] = {"status": health.status}
     if health.details:
-        body["details"] = dict(health.details)
+        body["details"] = {
+            name: masked(value) if isinstance(value, str) else value
+            for name, value in health.details.items()
+        }
     return body

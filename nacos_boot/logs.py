@@ -1,68 +1,76 @@
-"""Log lines for people: one format, levels by Spring's `logging.level.*`, no secrets."""
+"""The program's log: where it goes, in which form, and with which levels.
+
+The standard library does all of it: a library for structured logs would be one more dependency,
+and the lines of the libraries in use come through `logging` in any case.
+"""
 
 import logging
-import re
+import os
 import sys
 from collections.abc import Mapping
+from typing import TextIO
 
-_FORMAT = "%(asctime)s %(levelname)-7s %(name)s : %(message)s"
-_SPRING_LEVELS = {
-    "TRACE": logging.DEBUG,
-    "DEBUG": logging.DEBUG,
-    "INFO": logging.INFO,
-    "WARN": logging.WARNING,
-    "WARNING": logging.WARNING,
-    "ERROR": logging.ERROR,
-    "FATAL": logging.CRITICAL,
-    "OFF": logging.CRITICAL + 10,
-}
+from nacos_boot.log_levels import LOG_LEVELS
+from nacos_boot.log_lines import LAYOUTS, JsonFormatter, Service, TextFormatter
+from nacos_boot.masking import is_secret_name, know_secrets
+from nacos_boot.spring import LoggingSection
+
+FORMAT_VARIABLE = "LOGGING_STRUCTURED_FORMAT_CONSOLE"
+"""The environment's form of `logging.structured.format.console`, read before any document."""
+
 # They tell of every job run and every request.
 _QUIET = ("apscheduler", "uvicorn", "quart", "asyncio")
-_START_LEVELS = {"root": logging.INFO, **dict.fromkeys(_QUIET, logging.WARNING)}
-_SECRET = re.compile(
-    r"((?:access[_-]?token|password|secret|authorization|api[_-]?key)['\"]?\s*[:=]\s*['\"]?"
-    r"(?:(?:Bearer|Basic)\s+)?)[^\s'\",&;}]+",
-    re.IGNORECASE,
-)
-_BEARER = re.compile(r"(\bbearer[. ])[\w.~+/=-]{12,}", re.IGNORECASE)
 
 
-def masked(text: str) -> str:
-    """Give the text with the values of passwords, tokens and keys replaced."""
-    return _BEARER.sub(r"\1******", _SECRET.sub(r"\1******", text))
+class _Console(logging.StreamHandler[TextIO]):
+    """Standard error. Its formatter can be exchanged while the program runs."""
+
+    def __init__(self) -> None:
+        super().__init__(sys.stderr)
+        self.form = ""
+        self.service = Service()
+        self.reform()
+
+    def reform(self) -> None:
+        layout = LAYOUTS.get(self.form)
+        self.setFormatter(JsonFormatter(layout, self.service) if layout else TextFormatter())
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's own name
+        """Write nothing: Python's own report of a line that can't be written quotes it unmasked."""
 
 
-class _MaskingFormatter(logging.Formatter):
-    """Masks the finished line, so that arguments and tracebacks are covered, too."""
+def set_up_logs(environ: Mapping[str, str] = os.environ) -> None:
+    """Send every log record to standard error, in one format, with secrets masked.
 
-    def format(self, record: logging.LogRecord) -> str:
-        return masked(super().format(record))
-
-
-def set_up_logs() -> None:
-    """Send every log record to standard error, in one format, with secrets masked."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_MaskingFormatter(_FORMAT))
-    logging.basicConfig(handlers=[handler], force=True)
-    for name, level in _START_LEVELS.items():
-        _logger(name).setLevel(level)
-
-
-def spring_level(name: str) -> int:
-    """Give the level for Spring's name. Raises ValueError with the names that exist."""
-    try:
-        return _SPRING_LEVELS[name.strip().upper()]
-    except KeyError:
-        raise ValueError(f"expected one of {', '.join(_SPRING_LEVELS)}") from None
+    Text, or what the environment says; `apply_logging` follows the settings, once they are known.
+    """
+    know_secrets(text for name, text in environ.items() if is_secret_name(name))
+    console = _Console()
+    logging.basicConfig(handlers=[console], level=logging.INFO, force=True)
+    logging.captureWarnings(True)
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    form = environ.get(FORMAT_VARIABLE, "").strip().lower()
+    console.form = form if form in LAYOUTS else ""
+    console.reform()
 
 
-def apply_levels(old: Mapping[str, str], new: Mapping[str, str]) -> None:
-    """Set the levels of `logging.level.*`; a logger that is no longer named is as at the start."""
-    for name in old.keys() - new.keys():
-        _logger(name).setLevel(_START_LEVELS.get(name, logging.NOTSET))
-    for name, level in new.items():
-        _logger(name).setLevel(spring_level(level))
+def is_structured() -> bool:
+    """Tell whether the log is JSON now, so that nothing else may be written between its lines."""
+    return any(console.form for console in _consoles())
 
 
-def _logger(name: str) -> logging.Logger:
-    return logging.getLogger("" if name == "root" else name)
+def apply_logging(new: LoggingSection, service: Service | None = None) -> None:
+    """Have the log follow the settings: format, levels and groups.
+
+    `service` is told in JSON lines; None: as before.
+    """
+    for console in _consoles():
+        console.form = new.structured.format.console
+        console.service = service or console.service
+        console.reform()
+    LOG_LEVELS.use(new.level, new.group)
+
+
+def _consoles() -> list[_Console]:
+    return [handler for handler in logging.getLogger().handlers if isinstance(handler, _Console)]

@@ -10,7 +10,8 @@ from collections.abc import Awaitable, Callable
 
 import uvloop
 
-from nacos_boot.logs import masked, set_up_logs
+from nacos_boot.logs import is_structured, set_up_logs
+from nacos_boot.masking import masked
 from nacos_boot.startup import StartError
 
 log = logging.getLogger(__name__)
@@ -60,16 +61,23 @@ class Stop:
 def run_program(main: Callable[[Stop], Awaitable[None]]) -> int:
     """Run `main(stop)` on uvloop and give the exit code.
 
-    A StartError becomes one sentence on standard error and the code 1. A signal during the start
-    cancels `main`, and the code is that of a process killed by it.
+    A StartError becomes one sentence on standard error and the code 1, a bug a traceback without
+    secrets. A signal during the start cancels `main`, and the code is that of a process killed by
+    it.
     """
     set_up_logs()
     _allow_many_files()
     try:
         return uvloop.run(_run(main))
     except StartError as error:
-        sys.stderr.write(f"cannot start: {masked(str(error))}\n")
-        return 1
+        if is_structured():
+            log.critical("cannot start: %s", error)
+        else:
+            sys.stderr.write(f"cannot start: {masked(str(error))}\n")
+    except Exception:
+        # Python's own report of it would show what the log masks.
+        log.critical("ended by a bug", exc_info=True)
+    return 1
 
 
 def _allow_many_files() -> None:

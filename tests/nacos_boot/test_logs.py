@@ -1,123 +1,119 @@
 import io
 import logging
+import sys
+import warnings
 from collections.abc import Iterator
+from unittest import mock
 
 import pytest
 
-from nacos_boot import logs
-from nacos_boot.logs import apply_levels, masked, set_up_logs, spring_level
+from nacos_boot.log_lines import Service
+from nacos_boot.logs import apply_logging, is_structured
+from nacos_boot.spring import LoggingSection
+from tests.nacos_boot.log_output import Output, logging_set_up
+
+VARIABLE = "LOGGING_STRUCTURED_FORMAT_CONSOLE"
 
 
 @pytest.fixture
-def output(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
-    """What the program writes, with pytest's own handlers and every level put back afterwards."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    levels = {name: logging.getLogger(name).level for name in (*logs._QUIET, "demo", "demo.db")}
-    stream = io.StringIO()
-    monkeypatch.setattr("sys.stderr", stream)
-    # With force=True, basicConfig closes the handlers that it finds.
-    root.handlers[:] = []
-    set_up_logs()
-    yield stream
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    for name, before in levels.items():
-        logging.getLogger(name).setLevel(before)
+def output() -> Iterator[Output]:
+    with logging_set_up() as output:
+        yield output
 
 
-@pytest.mark.parametrize(
-    ("name", "level"),
-    [
-        ("TRACE", logging.DEBUG),
-        ("debug", logging.DEBUG),
-        ("Info", logging.INFO),
-        (" WARN ", logging.WARNING),
-        ("WARNING", logging.WARNING),
-        ("ERROR", logging.ERROR),
-        ("FATAL", logging.CRITICAL),
-        ("OFF", logging.CRITICAL + 10),
-    ],
-)
-def test_springs_levels(name: str, level: int) -> None:
-    assert spring_level(name) == level
+def section(**logging: object) -> LoggingSection:
+    return LoggingSection.model_validate(logging)
 
 
-def test_a_level_that_does_not_exist_names_those_that_do() -> None:
-    with pytest.raises(ValueError, match="expected one of TRACE, DEBUG, INFO, WARN"):
-        spring_level("LOUD")
+def structured(form: str) -> LoggingSection:
+    return section(structured={"format": {"console": form}})
 
 
-def test_levels_are_set_and_taken_back(output: io.StringIO) -> None:
-    demo, database, root = (logging.getLogger(name) for name in ("demo", "demo.db", ""))
-    first = {"root": "WARN", "demo": "DEBUG", "demo.db": "OFF", "uvicorn": "DEBUG"}
-    apply_levels({}, first)
-    assert root.level == logging.WARNING
-    assert demo.isEnabledFor(logging.DEBUG)
-    assert not database.isEnabledFor(logging.CRITICAL)
-    apply_levels(first, {"demo": "ERROR"})
-    assert root.level == logging.INFO
-    assert not database.isEnabledFor(logging.WARNING)
-    assert database.isEnabledFor(logging.ERROR)
-    assert logging.getLogger("uvicorn").level == logging.WARNING
-    apply_levels({"demo": "ERROR"}, {})
-    assert demo.isEnabledFor(logging.INFO)
-
-
-def test_a_line_names_level_and_logger_and_noise_is_left_out(output: io.StringIO) -> None:
+def test_a_line_names_level_and_logger_and_noise_is_left_out(output: Output) -> None:
     logging.getLogger("demo").info("told of %s", "this")
     logging.getLogger("demo").debug("not of that")
     logging.getLogger("uvicorn.access").info("GET /?access_token=x")
-    assert output.getvalue().endswith(" INFO    demo : told of this\n")
-    assert output.getvalue().count("\n") == 1
+    assert output.text.endswith(" INFO    demo : told of this\n")
+    assert output.text.count("\n") == 1
 
 
-SECRETS = [
-    "https://nacos/login?username=a&password=hunter2&x=1",
-    "?access_token=hunter2&y=2",
-    "AccessToken: hunter2, TTL: 5",
-    '{"accessToken":"hunter2","tokenTtl":5}',
-    "{'password': 'hunter2'}",
-    "password = hunter2",
-    "Authorization: Bearer hunter2",
-    "authorization: Basic hunter2",
-    "X-API-Key: hunter2",
-    "client_secret=hunter2;",
-    "subprotocols bearer.hunter2-hunter2-hunter2, cluster.v1",
-    "header Bearer hunter2.hunter2.hunter2",
-]
-
-
-@pytest.mark.parametrize("text", SECRETS)
-def test_secrets_are_masked(text: str) -> None:
-    assert "hunter2" not in masked(text)
-    assert "******" in masked(text)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "check spring.cloud.nacos.username and password",
-        "the bearer token is missing",
-        "demo.mode: 'slow' -> 'fast'",
-        "tokens: 5",
-    ],
-)
-def test_other_texts_are_left_alone(text: str) -> None:
-    assert masked(text) == text
-
-
-def test_secrets_are_masked_in_arguments_and_tracebacks(output: io.StringIO) -> None:
+def test_secrets_are_masked_in_arguments_and_tracebacks(output: Output) -> None:
     log = logging.getLogger("demo")
     log.info("asked %s with %r", "/x?access_token=hunter2", {"password": "hunter2"})
     log.error("no login", exc_info=RuntimeError("refused: password=hunter2"))
-    assert "hunter2" not in output.getvalue()
-    assert output.getvalue().count("******") == 3
-    assert "RuntimeError: refused" in output.getvalue()
+    assert "hunter2" not in output.text
+    assert output.text.count("******") == 3
+    assert "RuntimeError: refused" in output.text
 
 
-def test_a_log_call_with_wrong_arguments_does_not_stop_the_program(
-    output: io.StringIO, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(logging, "raiseExceptions", False)
-    logging.getLogger("demo").info("%d of %d", "three")  # noqa: PLE1206 - the fault
+@pytest.mark.parametrize("form", ["", "ecs"])
+def test_a_log_call_with_wrong_arguments_is_a_line_all_the_same(form: str) -> None:
+    with logging_set_up(**{VARIABLE: form}) as output:
+        logging.getLogger("demo").info("%d of %d", "password=hunter2")  # noqa: PLE1206 - the fault
+        assert "%d of %d" in output.text
+        assert "hunter2" not in output.text
+        assert output.text.count("\n") == 1
+
+
+def test_a_line_that_cannot_be_written_is_not_quoted_elsewhere(output: Output) -> None:
+    class Full(io.StringIO):
+        def write(self, _text: str) -> int:
+            raise OSError("no space left")
+
+    console = logging.getLogger().handlers[0]
+    assert isinstance(console, logging.StreamHandler)
+    console.setStream(Full())
+    with mock.patch("sys.stderr", io.StringIO()):
+        logging.getLogger("demo").info("password=hunter2")
+        assert isinstance(sys.stderr, io.StringIO)
+        assert sys.stderr.getvalue() == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "structured"), [("", False), ("ecs", True), (" Logstash ", True), ("nonsense", False)]
+)
+def test_the_environment_counts_from_the_first_line(value: str, structured: bool) -> None:
+    with logging_set_up(**{VARIABLE: value}) as output:
+        assert is_structured() is structured
+        logging.getLogger("demo").info("first")
+        assert output.text.startswith("{") is structured
+
+
+def test_the_form_changes_while_the_program_runs(output: Output) -> None:
+    log = logging.getLogger("demo")
+    console = logging.getLogger().handlers[0]
+    apply_logging(section(), Service("shop", "1.2.3"))
+    log.info("one")
+    for form in ("ecs", "logstash", ""):
+        apply_logging(structured(form))
+        log.info("then")
+    text, ecs, logstash, last = output.text.splitlines()
+    assert text.endswith("demo : one")
+    assert '"service":{"name":"shop","version":"1.2.3"}' in ecs
+    assert '"service_name":"shop"' in logstash
+    assert last.endswith("demo : then")
+    # What others have added to the handler, as the SDK's filter is, stays with it.
+    assert console in logging.getLogger().handlers
+
+
+def test_levels_and_groups_follow_the_settings(output: Output) -> None:
+    demo, database = logging.getLogger("demo"), logging.getLogger("demo.db")
+    apply_logging(section(level={"data": "TRACE"}, group={"data": "demo.db, demo.cache"}))
+    assert database.isEnabledFor(logging.DEBUG)
+    assert not demo.isEnabledFor(logging.DEBUG)
+    apply_logging(section())
+    assert not database.isEnabledFor(logging.DEBUG)
+
+
+def test_a_secret_of_the_environment_is_masked_wherever_it_stands() -> None:
+    with logging_set_up(MY_DB_PASSWORD="correct horse", HOME="/home/horse") as output:
+        logging.getLogger("demo").info("is it correct horse? in /home/horse")
+        assert output.text.endswith("is it ******? in /home/horse\n")
+
+
+def test_pythons_warnings_are_lines_too() -> None:
+    with logging_set_up(**{VARIABLE: "ecs"}) as output:
+        warnings.warn("password=hunter2 is old", DeprecationWarning, stacklevel=1)
+        logging.getLogger("demo").info("after it")
+        assert output.objects[-1]["message"] == "after it"
+        assert "hunter2" not in output.text

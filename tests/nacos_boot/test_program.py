@@ -1,6 +1,7 @@
 """A program as the shell sees it: exit code, the last sentence, signals."""
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -44,19 +45,25 @@ class Program:
         os.kill(self.process.pid, number)
 
 
-Start = Callable[[str], Awaitable[Program]]
+Start = Callable[..., Awaitable[Program]]
 
 
 @pytest.fixture
 async def start(tmp_path: Path) -> AsyncIterator[Start]:
     programs: list[Program] = []
 
-    async def run(main: str) -> Program:
+    async def run(main: str, **environ: str) -> Program:
         source = PROGRAM.format(main="".join(f"    {line}\n" for line in main.splitlines()))
         path = tmp_path / "output"
         with path.open("wb") as output:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-c", source, stdout=output, stderr=output, cwd=ROOT
+                sys.executable,
+                "-c",
+                source,
+                stdout=output,
+                stderr=output,
+                cwd=ROOT,
+                env={**os.environ, **environ},
             )
         programs.append(Program(process, path))
         return programs[-1]
@@ -85,6 +92,24 @@ async def test_a_bug_is_told_with_its_place(start: Start) -> None:
     assert await program.ended() == 1
     assert "Traceback" in program.output()
     assert "a bug" in program.output()
+
+
+async def test_no_secret_in_what_a_bug_leaves(start: Start) -> None:
+    program = await start('raise RuntimeError("refused: password=hunter2")')
+    assert await program.ended() == 1
+    assert "RuntimeError: refused: password=******" in program.output()
+    assert "hunter2" not in program.output()
+
+
+@pytest.mark.parametrize("error", ["StartError", "RuntimeError"])
+async def test_the_last_words_are_json_where_the_log_is(start: Start, error: str) -> None:
+    program = await start(
+        f'raise {error}("password=hunter2")', LOGGING_STRUCTURED_FORMAT_CONSOLE="ecs"
+    )
+    assert await program.ended() == 1
+    [line] = program.output().splitlines()
+    assert json.loads(line)["log"]["level"] == "FATAL"
+    assert "password=******" in line
 
 
 DRAINING = """\

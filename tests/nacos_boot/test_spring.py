@@ -1,7 +1,15 @@
 import pytest
 from pydantic import ValidationError
 
+from nacos_boot.documents import parse
+from nacos_boot.section import OpenSection
+from nacos_boot.settings import bind
+from nacos_boot.sources import PropertySource
 from nacos_boot.spring import LoggingSection, ServerSection
+
+
+class Settings(OpenSection):
+    logging: LoggingSection = LoggingSection()
 
 
 @pytest.mark.parametrize(
@@ -32,3 +40,30 @@ def test_levels_are_a_mapping() -> None:
 def test_a_port_that_does_not_exist(port: object) -> None:
     with pytest.raises(ValidationError):
         ServerSection.model_validate({"port": port})
+
+
+def test_a_loggers_name_in_any_notation() -> None:
+    written = {"[org.example]": "WARN", "org": {"[other.part]": "info", "deep": {"er": "DEBUG"}}}
+    expected = {"org.example": "WARN", "org.other.part": "info", "org.deep.er": "DEBUG"}
+    assert LoggingSection.model_validate({"level": written}).level == expected
+    text = 'logging.level:\n  "[org.example]": WARN\n  org.example.db: DEBUG'
+    section = bind(Settings, [PropertySource("a.yml", parse(text)[0].tree)], {}).settings.logging
+    assert section.level == {"org.example": "WARN", "org.example.db": "DEBUG"}
+
+
+def test_groups_of_loggers() -> None:
+    section = LoggingSection.model_validate({"group": {"data": "a.b, c", "more": ["d"]}})
+    assert section.group == {"data": ("a.b", "c"), "more": ("d",)}
+
+
+@pytest.mark.parametrize(
+    ("written", "form"), [("ecs", "ecs"), ("LOGSTASH", "logstash"), ("", ""), (None, "")]
+)
+def test_the_form_of_the_log(written: str | None, form: str) -> None:
+    logging = LoggingSection.model_validate({"structured": {"format": {"console": written}}})
+    assert logging.structured.format.console == form
+
+
+def test_a_form_that_does_not_exist() -> None:
+    with pytest.raises(ValidationError, match="'ecs' or 'logstash'"):
+        LoggingSection.model_validate({"structured": {"format": {"console": "xml"}}})
