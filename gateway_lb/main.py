@@ -22,7 +22,6 @@ from nacos_boot.boot import Boot
 from nacos_boot.bootstrap import Bootstrap
 from nacos_boot.http_protocol import http_protocol
 from nacos_boot.http_server import HttpServer
-from nacos_boot.logs import apply_levels
 from nacos_boot.problem import use_problems
 from nacos_boot.program import Stop
 
@@ -40,8 +39,6 @@ async def run_gateway(bootstrap: Bootstrap, stop: Stop) -> None:
         ending.push_async_callback(background.close)
         live = await boot.load()
         settings = live.current
-        apply_levels({}, settings.logging.level)
-        live.subscribe(lambda old, new: apply_levels(old.logging.level, new.logging.level))
         pool = Pool()
         await follow_nodes(boot, live, pool)
 
@@ -74,8 +71,8 @@ async def run_gateway(bootstrap: Bootstrap, stop: Stop) -> None:
         boot.health.accepting = True
 
         # Registered last, when it serves.
-        await boot.register(server.port, {})
-        log.info("the gateway serves on %s:%d", boot.address, server.port)
+        await boot.register(server.port)
+        log.info("the gateway serves on %s", boot.location(server.port))
 
         await stop.wait()
 

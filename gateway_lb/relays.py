@@ -78,7 +78,10 @@ class Relays:
             elapsed = loop.time() - start
             keep = int(total * (1 - elapsed / window)) if elapsed < window else 0
             while len(left) > keep:
-                left.pop().leave()
+                relay = left.pop()
+                # It may have ended by itself meanwhile.
+                if relay in self._open:
+                    relay.leave()
             if left:
                 await asyncio.sleep(min(_STEP, window))
         if self._open:

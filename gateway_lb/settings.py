@@ -114,3 +114,7 @@ class GatewaySettings(OpenSection):
     gateway: GatewaySection = GatewaySection()
     server: ServerSection = ServerSection()
     logging: LoggingSection = LoggingSection()
+
+
+SETTINGS = GatewaySettings
+"""What `nacos_boot check` and `schema` find under the name of this package."""

@@ -1,57 +1,45 @@
-"""`python -m nacos_boot publish FOLDER`: put a folder of YAML documents into Nacos."""
+"""`nacos_boot publish | check | schema`, installed as a command and as `python -m nacos_boot`."""
 
 import argparse
-import os
 import sys
-from pathlib import Path
+from collections.abc import Sequence
 
-from nacos_boot.admin_user import create_admin
-from nacos_boot.bootstrap import NacosSettings
-from nacos_boot.program import Stop, run_program
-from nacos_boot.publish import publish_folder
-from nacos_boot.settings import SettingsError, bind
-from nacos_boot.sources import PropertySource
+from nacos_boot.check_command import add_check, run_check
+from nacos_boot.publish_command import add_publish, run_publish
+from nacos_boot.schema_command import add_schema, run_schema
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; gives the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m nacos_boot")
+    parser = argparse.ArgumentParser(prog="nacos_boot", allow_abbrev=False)
     commands = parser.add_subparsers(dest="command", required=True)
-    publish = commands.add_parser(
-        "publish",
-        help="publish each .yml file of a folder as a data id, where the data id is absent",
-        description="The server and the account come from NACOS_SERVER_ADDR, NACOS_USERNAME,"
-        " NACOS_PASSWORD and NACOS_NAMESPACE.",
+    add_check(
+        commands.add_parser(
+            "check",
+            help="check documents against a program's settings, before they are published",
+            description="Prints each fault as file:line: key = value: what was expected. Exits with"
+            " 0 where there is no error, 1 where there is, 2 where nothing could be checked.",
+        )
     )
-    publish.add_argument(
-        "--create-admin",
-        action="store_true",
-        help="first create the user 'nacos' with NACOS_PASSWORD, where the server has no user yet",
+    add_schema(
+        commands.add_parser(
+            "schema",
+            help="print every setting of a program: default, meaning, unit, what a change does",
+            description="Prints a commented YAML document, a JSON Schema or a Markdown table.",
+        )
     )
-    publish.add_argument("folder", type=Path)
+    add_publish(
+        commands.add_parser(
+            "publish",
+            help="publish documents (.yml, .yaml, .properties, .json) where the data id is absent",
+            description="The server and the account come from NACOS_SERVER_ADDR, NACOS_USERNAME,"
+            " NACOS_PASSWORD and NACOS_NAMESPACE.",
+        )
+    )
     options = parser.parse_args(arguments)
-    source = PropertySource(
-        "the environment",
-        {
-            "server-addr": "${NACOS_SERVER_ADDR:127.0.0.1:8848}",
-            "username": "${NACOS_USERNAME:}",
-            "password": "${NACOS_PASSWORD:}",
-            "namespace": "${NACOS_NAMESPACE:}",
-            "start-timeout": "${NACOS_START_TIMEOUT:60s}",
-        },
-    )
-    try:
-        settings = bind(NacosSettings, [source], os.environ).settings
-    except SettingsError as error:
-        parser.error(str(error))
-
-    async def command(_stop: Stop) -> None:
-        if options.create_admin:
-            await create_admin(settings)
-        await publish_folder(options.folder, settings)
-
-    return run_program(command)
+    run = {"check": run_check, "schema": run_schema, "publish": run_publish}
+    return run[options.command](options)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -1,23 +1,29 @@
-"""Publish a folder of documents to Nacos, where a data id is absent."""
+"""Publish documents to Nacos, where a data id is absent."""
 
 import logging
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import get_args
 
 from nacos_boot.bootstrap import NacosSettings
-from nacos_boot.documents import DocumentError, parse_yaml
+from nacos_boot.documents import DocumentError, DocumentKind, kind_of, parse
 from nacos_boot.nacos_client import NacosClient
 from nacos_boot.nacos_error import NacosError
 from nacos_boot.startup import StartError, retried
 
 log = logging.getLogger(__name__)
 
+_ENDINGS = {f".{kind}" for kind in get_args(DocumentKind)}
+_LOCAL = "bootstrap"
 
-async def publish_folder(folder: Path, settings: NacosSettings) -> None:
-    """Publish each file of a folder as the data id that its name is, in the config group.
 
-    What stands in Nacos is never overwritten: people edit it there. Raises StartError.
+async def publish(paths: Iterable[Path], settings: NacosSettings) -> None:
+    """Publish each file, and each document of a folder, as the data id that its name is.
+
+    All are read first, for what they are written in; they go to the config group. What stands in
+    Nacos is never overwritten: people edit it there. Raises StartError.
     """
-    documents = _read(folder)
+    documents = _read(paths)
     client = NacosClient(settings)
     try:
         await retried("Nacos", settings.start_timeout, client.connect)
@@ -29,17 +35,40 @@ async def publish_folder(folder: Path, settings: NacosSettings) -> None:
         await client.close()
 
 
-def _read(folder: Path) -> dict[str, str]:
+def _read(paths: Iterable[Path]) -> dict[str, str]:
     documents: dict[str, str] = {}
-    for path in sorted(path for path in folder.glob("*.y*ml") if path.is_file()):
+    for path in (found for given in paths for found in _documents(given)):
+        if path.name in documents:
+            raise StartError(f"{path}: another of the files is {path.name}, too", final=True)
         try:
             documents[path.name] = path.read_text(encoding="utf-8")
-            parse_yaml(documents[path.name])
+            parse(documents[path.name], kind_of(path.name))
         except (OSError, UnicodeDecodeError, DocumentError) as error:
             raise StartError(f"{path}: {error}", final=True) from error
-    if not documents:
-        raise StartError(f"{folder} holds no .yml files to publish", final=True)
     return documents
+
+
+def _documents(path: Path) -> Iterator[Path]:
+    if not path.is_dir():
+        if path.suffix not in _ENDINGS:
+            raise StartError(
+                f"{path} is no document: expected a name that ends in {_endings()}", final=True
+            )
+        yield path
+        return
+    found = [
+        file
+        for file in sorted(path.iterdir())
+        # Bootstrap files are read before Nacos is asked.
+        if file.is_file() and file.suffix in _ENDINGS and file.stem != _LOCAL
+    ]
+    if not found:
+        raise StartError(f"{path} holds no document to publish ({_endings()})", final=True)
+    yield from found
+
+
+def _endings() -> str:
+    return ", ".join(sorted(_ENDINGS))
 
 
 async def _publish_if_absent(client: NacosClient, data_id: str, content: str, group: str) -> None:

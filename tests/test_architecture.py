@@ -1,6 +1,10 @@
 """What the import contracts cannot say."""
 
+import ast
 import re
+import sys
+import tomllib
+from importlib import import_module
 
 from devtools.paths import ROOT
 
@@ -21,3 +25,27 @@ def test_modules_stay_small() -> None:
         if (lines := len(path.read_text(encoding="utf-8").splitlines())) > 300
     }
     assert not long
+
+
+def test_an_example_needs_nothing_but_quart_and_nacos_boot() -> None:
+    for module in (ROOT / "examples").rglob("*.py"):
+        tree = ast.parse(module.read_text(encoding="utf-8"))
+        names = {
+            name.partition(".")[0]
+            for node in ast.walk(tree)
+            for name in (
+                [alias.name for alias in node.names]
+                if isinstance(node, ast.Import)
+                else [node.module or ""]
+                if isinstance(node, ast.ImportFrom)
+                else []
+            )
+        }
+        assert names - sys.stdlib_module_names <= {"quart", "nacos_boot"}, module.name
+
+
+def test_the_installed_commands_lead_somewhere() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    for entry in project["scripts"].values():
+        module, _, function = entry.partition(":")
+        assert callable(getattr(import_module(module), function))

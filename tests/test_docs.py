@@ -4,33 +4,27 @@ import re
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 from devtools.paths import ROOT
+from devtools.settings_page import COMMAND, PAGE, settings_page
 from gateway_lb.settings import GatewaySettings
-from nacos_boot.section import OpenSection, Section, kebab_case
+from nacos_boot.bootstrap import BootstrapSettings
+from nacos_boot.setting_list import settings_of
 from service import close_codes
 from service.settings import NodeSettings
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
-def keys(model: type[OpenSection | Section], prefix: str = "") -> list[str]:
-    found = []
-    for name, field in model.model_fields.items():
-        key = f"{prefix}{kebab_case(name)}"
-        kind = field.annotation
-        if isinstance(kind, type) and issubclass(kind, OpenSection | Section):
-            found += keys(kind, f"{key}.")
-        else:
-            found.append(key)
-    return found
+def test_the_page_of_settings_is_what_the_code_declares() -> None:
+    written = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
+    assert written == settings_page(), f"docs/settings.md is out of date: run {COMMAND}"
 
 
-@pytest.mark.parametrize("model", [NodeSettings, GatewaySettings])
-def test_every_setting_is_documented(model: type[OpenSection]) -> None:
-    text = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
-    missing = [key for key in keys(model) if f"| `{key}` |" not in text]
-    assert not missing
+@pytest.mark.parametrize("model", [NodeSettings, GatewaySettings, BootstrapSettings])
+def test_every_setting_says_what_it_is(model: type[BaseModel]) -> None:
+    assert not [one.key for one in settings_of(model) if not one.meaning]
 
 
 def test_every_close_code_is_documented() -> None:
