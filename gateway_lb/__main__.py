@@ -4,8 +4,8 @@ import sys
 from pathlib import Path
 
 from gateway_lb.main import run_gateway
-from nacos_boot.bootstrap import load_bootstrap
 from nacos_boot.program import Stop, run_program
+from nacos_boot.start.bootstrap import load_bootstrap
 
 
 async def main(stop: Stop) -> None:

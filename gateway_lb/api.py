@@ -12,7 +12,7 @@ from gateway_lb.client_body import Receive
 from gateway_lb.pool import Member
 from gateway_lb.proxy import Proxy, Scope, Send
 from gateway_lb.relays import Relays
-from nacos_boot.problem import problem
+from nacos_boot.http.problem import problem
 
 log = logging.getLogger(__name__)
 

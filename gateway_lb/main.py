@@ -19,11 +19,11 @@ from gateway_lb.settings import GatewaySettings, LimitsSection
 from nacos_boot import __version__
 from nacos_boot.background import Background
 from nacos_boot.boot import Boot
-from nacos_boot.bootstrap import Bootstrap
-from nacos_boot.http_protocol import http_protocol
-from nacos_boot.http_server import HttpServer
-from nacos_boot.problem import use_problems
+from nacos_boot.http.problem import use_problems
+from nacos_boot.http.protocol import http_protocol
+from nacos_boot.http.server import HttpServer
 from nacos_boot.program import Stop
+from nacos_boot.start.bootstrap import Bootstrap
 
 log = logging.getLogger(__name__)
 

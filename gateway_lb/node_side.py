@@ -6,7 +6,7 @@ import sys
 from typing import cast
 
 from gateway_lb.answer import Answer, answer_body, parse_answer
-from nacos_boot.instance import Instance
+from nacos_boot.registry.instance import Instance
 
 # A node whose machine vanished never says so. Idle connections are probed after 30 s, and given up
 # 30 s later, or 60 s after the first bytes that were not acknowledged.

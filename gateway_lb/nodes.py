@@ -3,7 +3,7 @@
 from gateway_lb.pool import Pool
 from gateway_lb.settings import GatewaySettings
 from nacos_boot.boot import Boot
-from nacos_boot.live import LiveSettings
+from nacos_boot.config.live import LiveSettings
 
 
 async def follow_nodes(

@@ -19,7 +19,7 @@ from gateway_lb.head import (
 from gateway_lb.reach import NoNodeError, Reached, reach
 from gateway_lb.relay import Relay
 from gateway_lb.relays import Relays
-from nacos_boot.http_protocol import problem_response, say_last
+from nacos_boot.http.protocol import problem_response, say_last
 
 log = logging.getLogger(__name__)
 

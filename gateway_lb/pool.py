@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable
 from weakref import WeakValueDictionary
 
-from nacos_boot.instance import Instance
+from nacos_boot.registry.instance import Instance
 
 _Key = tuple[str, str]
 

@@ -22,8 +22,8 @@ from gateway_lb.headers import end_to_end, to_node
 from gateway_lb.pool import Member, Pool
 from gateway_lb.settings import GatewaySection, GatewaySettings
 from gateway_lb.strategy import Chooser
-from nacos_boot.live import LiveSettings
-from nacos_boot.problem import PROBLEM_TYPE, problem_json
+from nacos_boot.config.live import LiveSettings
+from nacos_boot.http.problem import PROBLEM_TYPE, problem_json
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from gateway_lb.pool import Pool
 from gateway_lb.relay import Relay
 from gateway_lb.settings import GatewaySection, GatewaySettings
 from gateway_lb.strategy import Chooser
-from nacos_boot.live import LiveSettings
+from nacos_boot.config.live import LiveSettings
 
 _STEP = 0.05
 """Seconds between two batches of relays that are closed while draining."""

@@ -3,9 +3,8 @@
 from datetime import timedelta
 
 from gateway_lb.strategy import Strategy
-from nacos_boot.section import Duration, DurationOrZero, OpenSection, Section
-from nacos_boot.setting import setting
-from nacos_boot.spring import LoggingSection, ServerSection
+from nacos_boot.settings import Duration, DurationOrZero, OpenSection, Section, setting
+from nacos_boot.settings.spring import LoggingSection, ServerSection
 
 
 class ProxySection(Section):

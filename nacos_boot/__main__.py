@@ -4,9 +4,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from nacos_boot.check_command import add_check, run_check
-from nacos_boot.publish_command import add_publish, run_publish
-from nacos_boot.schema_command import add_schema, run_schema
+from nacos_boot.tools.check_command import add_check, run_check
+from nacos_boot.tools.publish_command import add_publish, run_publish
+from nacos_boot.tools.schema_command import add_schema, run_schema
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

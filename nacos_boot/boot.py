@@ -6,39 +6,39 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel
 
-from nacos_boot.actuator import actuator
-from nacos_boot.background import Background
-from nacos_boot.bootstrap import Bootstrap
-from nacos_boot.config import NacosConfig
-from nacos_boot.config_report import config_health, describe_config
-from nacos_boot.config_state import ConfigState
-from nacos_boot.configprops_endpoint import configprops_endpoint
-from nacos_boot.configuration import Configuration
-from nacos_boot.discovery import Discovery
-from nacos_boot.discovery_report import (
-    describe_discovery,
-    discovery_health,
-    registration_health,
-)
-from nacos_boot.env_endpoint import env_endpoint
-from nacos_boot.health import HealthRegistry
-from nacos_boot.instance import Instance
-from nacos_boot.live import LiveSettings
-from nacos_boot.log_lines import Service
-from nacos_boot.loggers_endpoint import loggers_endpoint
-from nacos_boot.logs import apply_logging
-from nacos_boot.nacos_client import NacosClient
-from nacos_boot.nacos_settings import DiscoverySettings, NacosSettings
-from nacos_boot.network import address_to_register
-from nacos_boot.own_instance import own_metadata
-from nacos_boot.registration import Registration
-from nacos_boot.standard_endpoints import (
+from nacos_boot.actuator.configprops import configprops_endpoint
+from nacos_boot.actuator.env import env_endpoint
+from nacos_boot.actuator.health import HealthRegistry
+from nacos_boot.actuator.loggers import loggers_endpoint
+from nacos_boot.actuator.routes import actuator
+from nacos_boot.actuator.standard import (
     health_endpoint,
     info_endpoint,
     pages,
     prometheus_endpoint,
     refresh_endpoint,
 )
+from nacos_boot.background import Background
+from nacos_boot.config.live import LiveSettings
+from nacos_boot.config.nacos_config import NacosConfig
+from nacos_boot.config.report import config_health, describe_config
+from nacos_boot.config.state import ConfigState
+from nacos_boot.logs.lines import Service
+from nacos_boot.logs.setup import apply_logging
+from nacos_boot.nacos.client import NacosClient
+from nacos_boot.registry.discovery import Discovery
+from nacos_boot.registry.instance import Instance
+from nacos_boot.registry.network import address_to_register
+from nacos_boot.registry.own_instance import own_metadata
+from nacos_boot.registry.registration import Registration
+from nacos_boot.registry.report import (
+    describe_discovery,
+    discovery_health,
+    registration_health,
+)
+from nacos_boot.settings.configuration import Configuration
+from nacos_boot.start.bootstrap import Bootstrap
+from nacos_boot.start.nacos_settings import DiscoverySettings, NacosSettings
 
 log = logging.getLogger(__name__)
 

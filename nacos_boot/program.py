@@ -10,9 +10,9 @@ from collections.abc import Awaitable, Callable
 
 import uvloop
 
-from nacos_boot.logs import is_structured, set_up_logs
-from nacos_boot.masking import masked
-from nacos_boot.startup import StartError
+from nacos_boot.logs.masking import masked
+from nacos_boot.logs.setup import is_structured, set_up_logs
+from nacos_boot.start.startup import StartError
 
 log = logging.getLogger(__name__)
 

@@ -18,16 +18,15 @@ from quart import Quart
 
 from nacos_boot.background import Background
 from nacos_boot.boot import Boot
-from nacos_boot.bootstrap import load_bootstrap
-from nacos_boot.discovery import Discovery
-from nacos_boot.http_server import HttpServer
-from nacos_boot.instance import Instance
-from nacos_boot.live import LiveSettings
-from nacos_boot.problem import use_problems
+from nacos_boot.config.live import LiveSettings
+from nacos_boot.http.problem import use_problems
+from nacos_boot.http.server import HttpServer
 from nacos_boot.program import Stop, run_program
-from nacos_boot.section import DurationOrZero, OpenSection, Section
-from nacos_boot.setting import setting
-from nacos_boot.spring import ServerSection
+from nacos_boot.registry.discovery import Discovery
+from nacos_boot.registry.instance import Instance
+from nacos_boot.settings import DurationOrZero, OpenSection, Section, setting
+from nacos_boot.settings.spring import ServerSection
+from nacos_boot.start.bootstrap import load_bootstrap
 
 log = logging.getLogger(__name__)
 

@@ -3,8 +3,7 @@
 from quart import Quart
 
 from nacos_boot.quart_service import NacosService, ServiceSettings
-from nacos_boot.section import Section
-from nacos_boot.setting import setting
+from nacos_boot.settings import Section, setting
 
 
 class GreeterSection(Section):

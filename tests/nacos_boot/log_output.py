@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from typing import Any
 from unittest import mock
 
-from nacos_boot.log_levels import LogLevels
-from nacos_boot.logs import set_up_logs
-from nacos_boot.masking import _KnownSecrets
+from nacos_boot.logs.levels import LogLevels
+from nacos_boot.logs.masking import _KnownSecrets
+from nacos_boot.logs.setup import set_up_logs
 
 _KNOWN = ("apscheduler", "uvicorn", "quart", "asyncio", "demo", "demo.db", "py.warnings")
 
@@ -47,8 +47,8 @@ def logging_set_up(**environ: str) -> Iterator[Output]:
     try:
         with (
             mock.patch("sys.stderr", stream),
-            mock.patch("nacos_boot.logs.LOG_LEVELS", LogLevels()),
-            mock.patch("nacos_boot.masking._known", _KnownSecrets()),
+            mock.patch("nacos_boot.logs.setup.LOG_LEVELS", LogLevels()),
+            mock.patch("nacos_boot.logs.masking._known", _KnownSecrets()),
         ):
             set_up_logs(environ)
             yield Output(stream, raw)

@@ -6,9 +6,9 @@ from typing import Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from nacos_boot.bootstrap import Bootstrap, load_bootstrap
-from nacos_boot.section import Duration, DurationOrZero, OpenSection, Section
-from nacos_boot.spring import LoggingSection, ServerSection
+from nacos_boot.settings import Duration, DurationOrZero, OpenSection, Section
+from nacos_boot.settings.spring import LoggingSection, ServerSection
+from nacos_boot.start.bootstrap import Bootstrap, load_bootstrap
 
 
 class LimitsSection(Section):

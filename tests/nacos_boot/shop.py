@@ -5,9 +5,8 @@ from typing import Literal, Self
 
 from pydantic import SecretStr, model_validator
 
-from nacos_boot.section import Duration, DurationOrZero, OpenSection, Section
-from nacos_boot.setting import setting
-from nacos_boot.spring import LoggingSection, ServerSection
+from nacos_boot.settings import Duration, DurationOrZero, OpenSection, Section, setting
+from nacos_boot.settings.spring import LoggingSection, ServerSection
 
 
 class SupplierSection(Section):

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from pydantic import field_validator
 
-from nacos_boot.bootstrap import Bootstrap
-from nacos_boot.configuration import assemble
-from nacos_boot.cron import SpringCron
-from nacos_boot.section import OpenSection, Section
-from nacos_boot.settings import SettingsError
+from nacos_boot.settings.bind import SettingsError
+from nacos_boot.settings.configuration import assemble
+from nacos_boot.settings.cron import SpringCron
+from nacos_boot.settings.section import OpenSection, Section
+from nacos_boot.start.bootstrap import Bootstrap
 from tests.nacos_boot.samples import DemoSection, bootstrap
 
 

@@ -12,9 +12,9 @@ from quart import Quart
 from nacos_boot import boot as boot_module
 from nacos_boot.background import Background
 from nacos_boot.boot import Boot
-from nacos_boot.instance import Instance
-from nacos_boot.nacos_settings import NacosSettings
-from nacos_boot.startup import StartError
+from nacos_boot.registry.instance import Instance
+from nacos_boot.start.nacos_settings import NacosSettings
+from nacos_boot.start.startup import StartError
 from tests.fakes.nacos import GROUP, FakeNacos, FakeNacosClient
 from tests.nacos_boot.samples import BOOTSTRAP, DemoSettings, bootstrap
 from tests.waiting import eventually

@@ -12,7 +12,7 @@ import yaml
 
 from devtools.paths import ROOT
 from nacos_boot.__main__ import main
-from tests.nacos_boot.test_check import BOOTSTRAP
+from tests.nacos_boot.tools.test_check import BOOTSTRAP
 
 SHOP = "tests.nacos_boot.shop:ShopSettings"
 

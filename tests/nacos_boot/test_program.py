@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import asyncio, sys
 from nacos_boot.program import run_program
-from nacos_boot.startup import StartError
+from nacos_boot.start.startup import StartError
 
 async def main(stop):
 {main}

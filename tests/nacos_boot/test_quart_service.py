@@ -12,13 +12,13 @@ from quart import Quart
 
 from devtools.ports import LOOPBACK, free_port
 from nacos_boot import boot as boot_module
-from nacos_boot.instance import Instance
-from nacos_boot.live import LiveSettings
+from nacos_boot.config.live import LiveSettings
 from nacos_boot.program import Stop
 from nacos_boot.quart_service import NacosService, ServiceSettings
-from nacos_boot.section import Section
-from nacos_boot.setting import setting
-from nacos_boot.startup import StartError
+from nacos_boot.registry.instance import Instance
+from nacos_boot.settings.section import Section
+from nacos_boot.settings.setting import setting
+from nacos_boot.start.startup import StartError
 from tests.fakes.nacos import GROUP, FakeNacos, FakeNacosClient
 from tests.waiting import eventually
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from nacos_boot.config_in_force import SettingsInForce
-from nacos_boot.config_state import ConfigState
+from nacos_boot.config.in_force import SettingsInForce
+from nacos_boot.config.state import ConfigState
 from tests.nacos_boot.samples import DemoSettings, bootstrap
 
 OWN = "DEFAULT_GROUP/demo.yml"

@@ -1,0 +1,1 @@
+"""Live configuration: read, watched, swapped whole, and reported."""

@@ -1,0 +1,1 @@
+"""The ASGI server, its HTTP protocol, and errors as problem documents."""

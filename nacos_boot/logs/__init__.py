@@ -1,0 +1,1 @@
+"""The program's log: forms, levels, secrets masked."""

@@ -1,0 +1,1 @@
+"""The way to the Nacos server; the only folder that knows its SDK."""

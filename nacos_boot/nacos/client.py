@@ -1,0 +1,300 @@
+"""The Nacos SDK behind a small, typed surface. Nothing else imports the SDK.
+
+It works around what the SDK gets wrong: see docs/nacos-sdk.md.
+"""
+
+import asyncio
+import logging
+import re
+import tempfile
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from v2.nacos import (
+    ClientConfig,
+    ClientConfigBuilder,
+    ConfigParam,
+    DeregisterInstanceParam,
+    NacosConfigService,
+    NacosException,
+    NacosNamingService,
+    RegisterInstanceParam,
+    SubscribeServiceParam,
+)
+from v2.nacos.utils.net_util import NetUtils
+
+from nacos_boot.documents.parse import kind_of
+from nacos_boot.nacos.error import NacosError, NacosForbiddenError, UnreachableError
+from nacos_boot.nacos.http import NacosHttp
+from nacos_boot.nacos.login import with_scheme
+from nacos_boot.nacos.read import read_either_way
+from nacos_boot.nacos.reconnects import Reconnects
+from nacos_boot.nacos.sdk_instance import identity, instance_of
+from nacos_boot.nacos.sdk_tidy import ClientIp, keep_no_files, quieten, shut_down, without_token
+from nacos_boot.registry.instance import Instance
+from nacos_boot.start.bootstrap import NacosSettings
+from nacos_boot.start.startup import StartError
+
+T = TypeVar("T")
+
+_FORBIDDEN = 403
+_BEING_MODIFIED = 400
+_OTHER_KIND = re.compile(r"is (ephemeral|persistent) service, can't register")
+_MOMENT = 0.02  # seconds
+_PATIENCE = 0.5  # seconds for an answer by gRPC before HTTP is tried
+
+_client_ip = ClientIp(NetUtils.get_local_ip)
+NetUtils.get_local_ip = _client_ip.get
+
+
+class NacosClient:
+    """A connection to Nacos for configuration and naming.
+
+    Every call is bounded by the timeout of the settings, whatever the SDK does, and raises
+    NacosError.
+    """
+
+    def __init__(self, settings: NacosSettings) -> None:
+        self._settings = settings
+        self._address = ", ".join(settings.server_addr)
+        self._timeout = settings.config.timeout.total_seconds()
+        self._patience = min(_PATIENCE, self._timeout / 4)
+        self._http = NacosHttp(settings, self._timeout - self._patience)
+        self._config: NacosConfigService | None = None
+        self._naming: NacosNamingService | None = None
+        self._reconnects = Reconnects()
+        self._connecting = asyncio.Lock()
+        self._connected = False
+        self._closed = False
+        # The SDK insists on folders for logs and caches; it gets ones that end with us.
+        self._folder = tempfile.TemporaryDirectory(prefix="nacos-sdk-", ignore_cleanup_errors=True)
+
+    @property
+    def address(self) -> str:
+        """The configured server list, for messages."""
+        return self._address
+
+    async def connect(self) -> None:
+        """Log in and open the gRPC streams, once.
+
+        Raises StartError, final for a wrong password; UnreachableError where nobody answers.
+        """
+        async with self._connecting:
+            if self._closed:
+                raise StartError(f"the connection to Nacos at {self._address} was closed")
+            if self._connected:
+                return
+            await self._http.log_in()
+            _client_ip.use(await self._http.choose_client_ip())
+            try:
+                await self._bounded(self._open(), "connect")
+            except NacosError as error:
+                await self._shut_down()
+                raise UnreachableError(
+                    f"{error}: check spring.cloud.nacos.server-addr, and that the gRPC port,"
+                    " which is 1000 above its port, can be reached"
+                ) from error
+            self._connected = True
+
+    async def get_config(self, data_id: str, group: str) -> str | None:
+        """Read a document; None where it doesn't exist (Nacos holds no empty ones).
+
+        Where the gRPC stream does not answer soon, HTTP does. Raises NacosForbiddenError,
+        NacosError.
+        """
+        configs = self._configs
+        content = await read_either_way(
+            self._bounded(self._read(configs, data_id, group), f"read {data_id}"),
+            lambda: self._http.get_config(data_id, group),
+            self._patience,
+            self._renew_login,
+        )
+        return content or None
+
+    async def _read(self, configs: NacosConfigService, data_id: str, group: str) -> str:
+        while True:
+            try:
+                found = await configs.get_config(ConfigParam(data_id=data_id, group=group))
+                return str(found or "")
+            except NacosException as error:
+                # Just published, and being written to disk there: a matter of milliseconds.
+                if error.error_code != _BEING_MODIFIED:
+                    raise
+            await asyncio.sleep(_MOMENT)
+
+    async def publish_config(self, data_id: str, group: str, content: str) -> None:
+        """Create or replace a document, of the kind that its name says. Raises NacosError."""
+        kind = kind_of(data_id)
+        done = await self._bounded(
+            self._configs.publish_config(
+                ConfigParam(
+                    data_id=data_id,
+                    group=group,
+                    content=content,
+                    # Its console colours and checks by this; it knows no "yml".
+                    type="yaml" if kind == "yml" else kind,
+                )
+            ),
+            f"publish {data_id}",
+        )
+        if not done:
+            raise NacosError(f"Nacos at {self._address} did not accept {data_id}")
+
+    async def listen(self, data_id: str, group: str, changed: Callable[[str | None], None]) -> None:
+        """Have `changed(content)` called soon after each publication of a document.
+
+        It is None where the document is gone, or so the SDK says.
+        """
+        loop = asyncio.get_running_loop()
+
+        async def listener(_tenant: str, _group: str, _data_id: str, content: str) -> None:
+            # Not in the SDK's task: what is raised there ends a listener.
+            loop.call_soon(changed, content or None)
+
+        await self._bounded(
+            self._configs.add_listener(data_id, group, listener), f"listen to {data_id}"
+        )
+
+    async def start_listening(self) -> None:
+        """Register the listeners at the server now; by itself the SDK waits up to 5 s."""
+        await self._configs.grpc_client_proxy.execute_config_listen_channel.put(None)
+
+    async def register(self, instance: Instance, group: str) -> None:
+        """Register an instance, or update it. Raises NacosError."""
+        request = RegisterInstanceParam(
+            **identity(instance, group),
+            weight=instance.weight,
+            enabled=instance.enabled,
+            healthy=True,
+            metadata=dict(instance.metadata),
+        )
+        what = f"register {instance.address}"
+        try:
+            await self._bounded(self._names.register_instance(request), what)
+        except NacosError as error:
+            kind = _OTHER_KIND.search(str(error))
+            if kind is None:
+                raise
+            raise NacosError(
+                f"Nacos at {self._address} refuses to {what}: the service"
+                f" '{instance.service}' is {kind[1]} there, and a service holds instances of one"
+                " kind only; change spring.cloud.nacos.discovery.ephemeral or .service, or"
+                " delete the service in the console"
+            ) from error
+
+    async def deregister(self, instance: Instance, group: str) -> None:
+        """Take an instance out of the registry. Raises NacosError."""
+        request = DeregisterInstanceParam(**identity(instance, group))
+        call = self._names.deregister_instance(request)
+        await self._bounded(call, f"deregister {instance.address}")
+
+    async def instances(self, service: str, group: str) -> tuple[Instance, ...]:
+        """Ask the server for a service's instances, past every cache. Raises NacosError."""
+        # The SDK's own list_instances() subscribes, and from then on answers from its cache.
+        found = await self._bounded(
+            self._names.grpc_client_proxy.query_instance_of_service(service, group, "", False),
+            f"list {service}",
+        )
+        return tuple(instance_of(service, item) for item in found.hosts) if found else ()
+
+    async def subscribe(
+        self, service: str, group: str, changed: Callable[[tuple[Instance, ...]], None]
+    ) -> None:
+        """Have `changed(instances)` called with the whole list after each change."""
+
+        async def callback(found: list[Any]) -> None:
+            changed(tuple(instance_of(service, item) for item in found))
+
+        request = SubscribeServiceParam(
+            service_name=service, group_name=group, clusters=[], subscribe_callback=callback
+        )
+        await self._bounded(self._names.subscribe(request), f"subscribe to {service}")
+
+    def on_reconnect(self, callback: Callable[[], None]) -> None:
+        """Have `callback()` called each time that the naming connection was lost and is back.
+
+        Pushes may have been missed, and Nacos has dropped this client's ephemeral instances.
+        """
+        self._reconnects.add(callback)
+
+    async def close(self) -> None:
+        """Close both streams, for good. Never raises."""
+        self._closed = True
+        await self._shut_down()
+        self._folder.cleanup()
+
+    async def _open(self) -> None:
+        # The SDK's create_…() functions would leave their tasks behind when they fail.
+        self._config = NacosConfigService(self._client_config())
+        self._naming = NacosNamingService(self._client_config())
+        quieten("config", "naming")
+        keep_no_files(self._config)
+        await self._config.grpc_client_proxy.start()
+        naming = self._naming.grpc_client_proxy
+        await naming.start()
+        self._reconnects.redo = naming.redo_service.start_redo_task
+        await naming.rpc_client.register_connection_listener(self._reconnects)
+
+    async def _bounded(self, call: Awaitable[T], what: str) -> T:
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await call
+        except TimeoutError as error:
+            raise NacosError(
+                f"Nacos at {self._address} did not {what} within {self._timeout:g} s"
+            ) from error
+        except Exception as error:
+            if isinstance(error, NacosException) and error.error_code == _FORBIDDEN:
+                raise NacosForbiddenError(
+                    f"Nacos at {self._address} forbids the user '{self._settings.username}'"
+                    f" to {what}"
+                ) from error
+            raise NacosError(
+                f"Nacos at {self._address} failed to {what}: {without_token(error)}"
+            ) from error
+
+    async def _renew_login(self) -> None:
+        # By itself the SDK logs in again only when its token is too old, hours later.
+        for service in (self._config, self._naming):
+            if service is not None and self._settings.username:
+                connector = service.grpc_client_proxy.nacos_server_connector
+                await self._bounded(connector.auth_client.get_access_token(True), "log in again")
+
+    def _client_config(self) -> ClientConfig:
+        builder = (
+            ClientConfigBuilder()
+            .server_address(",".join(with_scheme(item) for item in self._settings.server_addr))
+            .namespace_id(self._settings.namespace)
+            .log_level(logging.CRITICAL)
+            .log_dir(f"{self._folder.name}/log")
+            .cache_dir(f"{self._folder.name}/cache")
+        )
+        if self._settings.username:
+            builder = builder.username(self._settings.username).password(
+                self._settings.password.get_secret_value()
+            )
+        config = builder.build()
+        config.timeout_ms = self._timeout
+        config.update_cache_when_empty = True
+        config.load_cache_at_start = False
+        config.disable_use_config_cache = True
+        config.grpc_config.grpc_timeout = int(self._timeout * 1000)
+        return config
+
+    @property
+    def _configs(self) -> NacosConfigService:
+        if self._config is None:
+            raise NacosError(f"not connected to Nacos at {self._address}")
+        return self._config
+
+    @property
+    def _names(self) -> NacosNamingService:
+        if self._naming is None:
+            raise NacosError(f"not connected to Nacos at {self._address}")
+        return self._naming
+
+    async def _shut_down(self) -> None:
+        config, self._config = self._config, None
+        naming, self._naming = self._naming, None
+        self._connected = False
+        await shut_down(config, naming, self._timeout)

@@ -1,0 +1,1 @@
+"""This program in Nacos's registry, and the instances of others."""

@@ -1,0 +1,30 @@
+from nacos_boot.tools.unread import nearest_key, unread_keys
+from tests.nacos_boot.shop import ShopSettings
+
+
+def test_keys_that_no_section_reads_are_listed() -> None:
+    tree = {
+        "shop": {"mode": "open", "labels": {"any": "thing"}},
+        "spring": {"data": {"host": "a", "hots": "b"}, "dada": {"host": "c", "port": 1}},
+        "sohp": {"mode": "closed"},
+        "logging": {"level": {"root": "INFO"}},
+        "alone": 1,
+    }
+    assert unread_keys(tree, ShopSettings) == [
+        "spring.data.hots",
+        "spring.dada.host",
+        "spring.dada.port",
+        "sohp.mode",
+        "alone",
+    ]
+
+
+def test_other_spellings_are_read_and_refused_keys_are_not_listed() -> None:
+    tree = {"Spring": {"DATA": {"Host": "a"}}, "shop": {"maxItems": 1, "colour": "red"}}
+    assert unread_keys(tree, ShopSettings) == []
+
+
+def test_the_nearest_key_is_a_setting_that_looks_alike() -> None:
+    assert nearest_key("spring.data.hots", [ShopSettings]) == "spring.data.host"
+    assert nearest_key("shop.limits.max-itmes", [ShopSettings]) == "shop.limits.max-items"
+    assert nearest_key("something.else", [ShopSettings]) is None
