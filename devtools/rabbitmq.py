@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 from devtools.ports import LOOPBACK, Ports
@@ -17,21 +18,31 @@ PASSWORD = "guest"  # noqa: S105  # RabbitMQ's own default, valid on loopback on
 # The program behind Debian's /usr/sbin wrapper, which insists on root or the user rabbitmq
 # and changes to the latter.
 SERVER_SCRIPT = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+CONTROL_SCRIPT = SERVER_SCRIPT.with_name("rabbitmqctl")
 
+_NODE = "rabbit@localhost"
 _AMQP_HEADER = b"AMQP\x00\x00\x09\x01"
 # AMQP 0-9-1, 2.3.5: a method frame (1) on channel 0 is Connection.Start here.
 _METHOD_FRAME = b"\x01\x00\x00"
 
 
 class RabbitServer(Child):
-    """`start()` and `stop()` may be repeated; durable queues stay in the state folder."""
+    """`start()` and `stop()` may be repeated; durable queues stay in the state folder.
 
-    def __init__(self, state_dir: Path, ports: Ports) -> None:
-        super().__init__("rabbitmq", state_dir, rank=RANK_SERVER, stop_limit=30)
+    `name` tells several under one state folder apart.
+    """
+
+    def __init__(self, state_dir: Path, ports: Ports, name: str = "rabbitmq") -> None:
+        super().__init__(name, state_dir, rank=RANK_SERVER, stop_limit=30)
         self.port = ports.rabbitmq
         self._ports = ports
-        self._epmd = Child("epmd", state_dir, rank=RANK_HELPER, stop_limit=5)
-        self._home = state_dir / "data" / "rabbitmq"
+        self._epmd = Child(
+            f"epmd-of-{name}" if name != "rabbitmq" else "epmd",
+            state_dir,
+            rank=RANK_HELPER,
+            stop_limit=5,
+        )
+        self._home = state_dir / "data" / name
 
     def start(self, progress: Progress = silent) -> None:
         """Start epmd and the broker, wait for an AMQP handshake. Raises StartError."""
@@ -52,6 +63,21 @@ class RabbitServer(Child):
     def ready(self) -> bool:
         """Whether it answers an AMQP protocol header."""
         return answers(self.port, _AMQP_HEADER, _METHOD_FRAME)
+
+    def control(self, *command: str) -> str:
+        """Run `rabbitmqctl` on the running broker and give what it says. Raises StartError."""
+        argv = [str(CONTROL_SCRIPT), "-q", "-n", _NODE, *command]
+        done = subprocess.run(
+            argv,
+            env=self._environment(),
+            cwd=self._home,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise StartError(f"rabbitmqctl {command[0]} failed: {done.stderr or done.stdout}")
+        return done.stdout
 
     def _start_epmd(self, env: dict[str, str]) -> None:
         # Started by the broker it would become a daemon nobody knows how to stop.
@@ -89,7 +115,7 @@ class RabbitServer(Child):
             # Makes the script replace itself by the Erlang VM, so that the recorded pid is
             # the broker's; otherwise a shell waits in between.
             "detached": "true",
-            "RABBITMQ_NODENAME": "rabbit@localhost",
+            "RABBITMQ_NODENAME": _NODE,
             "RABBITMQ_DIST_PORT": str(self._ports.rabbitmq_distribution),
             "RABBITMQ_MNESIA_BASE": str(home / "mnesia"),
             "RABBITMQ_LOG_BASE": str(home / "log"),

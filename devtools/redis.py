@@ -16,8 +16,8 @@ START_LIMIT = 20.0
 class RedisServer(Child):
     """`start()` and `stop()` may be repeated; data does not outlive a stop."""
 
-    def __init__(self, state_dir: Path, ports: Ports) -> None:
-        super().__init__("redis", state_dir, rank=RANK_SERVER, stop_limit=10)
+    def __init__(self, state_dir: Path, ports: Ports, name: str = "redis") -> None:
+        super().__init__(name, state_dir, rank=RANK_SERVER, stop_limit=10)
         self.port = ports.redis
 
     def start(self, progress: Progress = silent) -> None:
@@ -25,7 +25,7 @@ class RedisServer(Child):
         program = shutil.which("redis-server")
         if program is None:
             raise StartError("redis-server is not installed (Debian package redis-server)")
-        data = self.state_dir / "data" / "redis"
+        data = self.state_dir / "data" / self.name
         data.mkdir(parents=True, exist_ok=True)
         options = {
             "--bind": LOOPBACK,

@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 
-from nacos_boot.bootstrap import load_bootstrap
 from nacos_boot.program import Stop, run_program
+from nacos_boot.start.bootstrap import load_bootstrap
 from service.main import run_node
 
 

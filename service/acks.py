@@ -22,6 +22,11 @@ class Acks:
         """Note that a held message may be acknowledged."""
         self._held.discard(tag)
 
+    @property
+    def clear(self) -> bool:
+        """Whether everything that was consumed has been acknowledged."""
+        return not self._held and self._acked == self._last
+
     def due(self) -> int | None:
         """Give the tag up to which all may be acknowledged now; None where nothing is new."""
         upto = min(self._held) - 1 if self._held else self._last

@@ -16,7 +16,7 @@ from aio_pika.exceptions import (
     ProbableAuthenticationError,
 )
 
-from nacos_boot.startup import StartError
+from nacos_boot.start.startup import StartError
 from service.amqp_lenient import read_leniently
 from service.settings import RabbitSection
 
@@ -54,7 +54,8 @@ async def open_connection(settings: RabbitSection, name: str, limit: float) -> A
             " spring.rabbitmq.username and spring.rabbitmq.password",
             final=True,
         ) from error
-    except AMQP_FAULTS as error:
+    except (*AMQP_FAULTS, ValueError) as error:
+        # A ValueError is about a host that cannot be one.
         reason = str(error) or "no answer in time"
         raise StartError(
             f"RabbitMQ at {where} cannot be used ({reason}):"
@@ -86,14 +87,26 @@ async def declare_exchanges(
     return fanout, direct, dead
 
 
-def queue_of(node: str) -> str:
-    """Name the queue of a node."""
-    return f"websocket_node_{node}"
+def queue_of(node: str, number: int = 0) -> str:
+    """Name the queue of a node; where that name is in use already, `number` gives others."""
+    return f"websocket_node_{node}" + (f"-{number}" if number else "")
 
 
 async def declare_node_queue(channel: AbstractChannel, name: str) -> AbstractQueue:
     """Declare a node's queue: durable, auto-delete, not exclusive, as the Java original does."""
     return await channel.declare_queue(name, durable=True, auto_delete=True, exclusive=False)
+
+
+async def bind_node_queue(queue: AbstractQueue, node: str) -> None:
+    """Bind a node's queue to both exchanges, so that the push mode may change at any moment."""
+    await queue.bind(FANOUT, routing_key="")
+    await queue.bind(DIRECT, routing_key=node)
+
+
+async def unbind_node_queue(queue: AbstractQueue, node: str) -> None:
+    """Let no more messages come: direct ones are returned to who publishes them."""
+    await queue.unbind(FANOUT, routing_key="")
+    await queue.unbind(DIRECT, routing_key=node)
 
 
 async def bounded(call: Coroutine[Any, Any, T], limit: float) -> T:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import uuid
 from collections.abc import Awaitable, Callable
 
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
@@ -12,13 +13,14 @@ from service.acks import Acks
 from service.amqp import (
     AMQP_FAULTS,
     FANOUT,
+    bind_node_queue,
     bounded,
     declare_exchanges,
-    declare_node_queue,
-    queue_of,
+    unbind_node_queue,
 )
 from service.amqp_link import CALL_LIMIT, AmqpLink
 from service.amqp_publisher import ORIGIN
+from service.amqp_queue import NodeQueues
 from service.push import PushError
 from service.settings import RabbitSection
 
@@ -27,6 +29,10 @@ log = logging.getLogger(__name__)
 PREFETCH = 1000
 CHECK_INTERVAL = 5.0
 SET_ASIDE_PAUSE = 1.0
+LEAVE_LIMIT = 5.0
+"""Seconds in which a consumer that leaves takes what is still in its queue."""
+
+_LOOK = 0.02
 
 Handler = Callable[[str, bytes, str | None], None]
 """Takes (exchange, body, message id); raises PushError for a poison message. Must not block."""
@@ -42,18 +48,24 @@ class AmqpConsumer(AmqpLink):
     """
 
     def __init__(
-        self, settings: RabbitSection, node: str, handler: Handler, set_aside: SetAside
+        self, settings: RabbitSection, queues: NodeQueues, handler: Handler, set_aside: SetAside
     ) -> None:
-        super().__init__(settings, f"consumer of {node}")
-        self._node = node
+        super().__init__(settings, f"consumer of {queues.node}")
+        self._node = queues.node
+        self._queues = queues
         self._handler = handler
         self._set_aside = set_aside
-        self._opened = 0
         self._acks = Acks()
         self._acking = False
         self._channel: AbstractChannel
         self._queue: AbstractQueue | None = None
+        self._tag = ""
+        self._held: list[AbstractIncomingMessage] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self.identity = uuid.uuid4().hex
+        self.priority = 0
+        self.queue_name = ""
+        queues.sides.append(self)
 
     async def run(self) -> None:
         """Repair what breaks, and see that the queue is still there; runs until cancelled."""
@@ -64,27 +76,85 @@ class AmqpConsumer(AmqpLink):
         for task in self._tasks:
             task.cancel()
         await super().close()
+        self.queue_name = ""
+        if self in self._queues.sides:
+            self._queues.sides.remove(self)
+
+    async def leave(self, *, same: bool) -> None:
+        """Take what is still in the queue, then close for good. Never raises.
+
+        With `same`, another side goes on with the queue, in the order of its messages.
+        """
+        with contextlib.suppress(*AMQP_FAULTS):
+            async with asyncio.timeout(LEAVE_LIMIT):
+                # Without a consumer the broker deletes the queue.
+                while same and self.up and not self._queues.sharing(self):  # noqa: ASYNC110 - as below
+                    await asyncio.sleep(_LOOK)
+                if self.up and self._queue is not None:
+                    await self._finish(self._queue)
+        await self.close()
+
+    def hold(self) -> None:
+        """Keep what comes, and handle it after `release`."""
+        self._held = [] if self._held is None else self._held
+
+    def release(self) -> None:
+        """Handle what has come, and go on."""
+        held, self._held = self._held or (), None
+        for message in held:
+            self._handle(message)
+
+    async def _finish(self, queue: AbstractQueue) -> None:
+        sharing = self._queues.sharing(self)
+        if not sharing:
+            await bounded(unbind_node_queue(queue, self._node), CALL_LIMIT)
+            while (await bounded(queue.declare(), CALL_LIMIT)).message_count:  # noqa: ASYNC110 - it must be asked
+                await asyncio.sleep(_LOOK)
+        try:
+            # What the others get was published after what is still on its way to us.
+            for other in sharing:
+                other.hold()
+            await bounded(queue.cancel(self._tag), CALL_LIMIT)
+            # The client hands each message to a task: those of what came before the answer run now.
+            await asyncio.sleep(_LOOK)
+        finally:
+            for other in sharing:
+                other.release()
+        while self.up and not self._acks.clear:
+            self._start_ack()
+            await asyncio.sleep(_LOOK)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _set_up(self, channel: AbstractChannel) -> None:
-        fanout, direct, _ = await declare_exchanges(channel)
+        await declare_exchanges(channel)
         await channel.set_qos(prefetch_count=PREFETCH)
-        name = queue_of(self._node)
-        queue = await declare_node_queue(channel, name)
-        stale = None
-        if queue.declaration_result.consumer_count:
-            # A dead connection of ours still consumes it, unseen by the broker: leave it the queue.
-            stale, self._opened = queue, self._opened + 1
-            queue = await declare_node_queue(channel, f"{name}-{self._opened}")
-        await queue.bind(fanout, routing_key="")
-        await queue.bind(direct, routing_key=self._node)
-        self._acks = Acks()
-        self._channel = channel
-        await queue.consume(self._consume)
-        if stale is not None:
+        connection = self._connection
+        if connection is None:
+            raise ConnectionError("the connection broke")
+        async with self._queues.one_at_a_time:
+            found = await self._queues.find(self, connection, channel)
+            queue = found.queue
+            await bind_node_queue(queue, self._node)
+            self.priority = 0
+            if found.joined is not None:
+                # The broker gives a message to the one with the highest priority.
+                self.priority = found.joined.priority - 1
+                self.identity = found.joined.identity
+            self._acks = Acks()
+            self._held = None if self._held is None else []
+            self._channel = channel
+            self._tag = await queue.consume(self._consume, arguments={"x-priority": self.priority})
+            self._queue, self.queue_name = queue, queue.name
+        for stale in found.stale:
             await stale.delete(if_unused=False, if_empty=False)
-        self._queue = queue
 
     async def _consume(self, message: AbstractIncomingMessage) -> None:
+        if self._held is None:
+            self._handle(message)
+        else:
+            self._held.append(message)
+
+    def _handle(self, message: AbstractIncomingMessage) -> None:
         tag = message.delivery_tag or 0
         exchange = message.exchange or ""
         metrics.MESSAGES_CONSUMED.labels(exchange).inc()
@@ -162,7 +232,6 @@ class AmqpConsumer(AmqpLink):
                 self._broke(connection)
 
     def _changed(self) -> None:
-        metrics.BROKER_UP.set(self.up)
         if self.up:
             # What came while the link was being set up.
             self._ack_soon()

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 
 from aio_pika.abc import AbstractChannel, AbstractConnection
 
-from nacos_boot.startup import StartError
+from nacos_boot.start.startup import StartError
 from service.amqp import AMQP_FAULTS, bounded, open_connection
 from service.settings import RabbitSection
 
@@ -21,11 +21,12 @@ for _noisy in ("aiormq", "aio_pika"):
 CALL_LIMIT = 5.0
 """Seconds that one call to the broker may take."""
 
-_PAUSES = (0.1, 0.2, 0.5, 1.0, 2.0)
+PAUSES = (0.1, 0.2, 0.5, 1.0, 2.0)
+"""Seconds before each new try; the last one repeats."""
 
 
 class AmqpLink(ABC):
-    """A connection with one channel. `up` says whether it works."""
+    """A connection with one channel. `up` says whether it works, `error` why it is not back."""
 
     def __init__(self, settings: RabbitSection, name: str) -> None:
         self._settings = settings
@@ -34,6 +35,7 @@ class AmqpLink(ABC):
         self._broken = asyncio.Event()
         self._closing = False
         self.up = False
+        self.error: str | None = None
 
     @property
     def address(self) -> str:
@@ -57,6 +59,7 @@ class AmqpLink(ABC):
             await self._drop()
             raise
         self.up = True
+        self.error = None
         self._changed()
 
     async def run(self) -> None:
@@ -84,11 +87,18 @@ class AmqpLink(ABC):
             try:
                 await self.open()
             except StartError as error:
+                self.error = str(error)
                 level = logging.WARNING if attempt == 0 else logging.DEBUG
                 log.log(level, "%s; trying again", error)
             else:
                 return
-            await asyncio.sleep(_PAUSES[min(attempt, len(_PAUSES) - 1)])
+            await asyncio.sleep(PAUSES[min(attempt, len(PAUSES) - 1)])
+
+    async def drop(self) -> None:
+        """Give the connection up for now; it may be opened again. Never raises."""
+        self.up = False
+        self._changed()
+        await self._drop()
 
     async def _drop(self) -> None:
         connection, self._connection = self._connection, None

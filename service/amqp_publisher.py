@@ -16,6 +16,9 @@ from service.settings import RabbitSection
 
 log = logging.getLogger(__name__)
 
+# After a reconnect or a move a node's queue has a number; higher ones take several in a row.
+_NAMES = 3
+
 ORIGIN = "x-websocket-node"
 """The header that names the publishing node, which has delivered to its own users already."""
 
@@ -75,17 +78,18 @@ class AmqpPublisher(AmqpLink):
         return True
 
     async def discard_queue(self, node: str) -> None:
-        """Delete the queue of a dead node, unless somebody consumes it. Never raises.
+        """Delete the queues of a dead node, unless somebody consumes them. Never raises.
 
         An auto-delete queue goes with its last consumer, but not where the broker died with it.
         """
-        connection = self._connection
-        if not self.up or connection is None:
-            return
-        try:
-            await bounded(_delete_if_unused(connection, queue_of(node)), CALL_LIMIT)
-        except AMQP_FAULTS as error:
-            log.debug("the queue of the dead node %s is left alone: %s", node, error)
+        for number in range(_NAMES):
+            connection = self._connection
+            if not self.up or connection is None:
+                return
+            try:
+                await bounded(_delete_if_unused(connection, queue_of(node, number)), CALL_LIMIT)
+            except AMQP_FAULTS as error:
+                log.debug("a queue of the dead node %s is left alone: %s", node, error)
 
     async def _publish(self, item: Publication) -> Outcome:
         exchange = self._fanout if item.way == "fanout" else self._direct

@@ -9,9 +9,10 @@ import msgspec
 import yaml
 from quart import Blueprint, Response, request
 
-from nacos_boot.live import LiveSettings
-from nacos_boot.problem import problem
+from nacos_boot.config.live import LiveSettings
+from nacos_boot.http.problem import problem
 from service.batch import BatchError, read_batch
+from service.directories import MAX_CURSOR
 from service.push import Push, PushError, accept_push
 from service.pusher import Accepted, Pusher, PushesFailedError, TooManyPushesError
 from service.redis_store import StoreError
@@ -87,7 +88,7 @@ def node_api(  # noqa: C901 - its routes are counted together
 
     @blueprint.get("/api/users")
     async def all_users() -> Response:
-        cursor = _number(request.args.get("cursor", "0"), 0, 2**64 - 1)
+        cursor = _number(request.args.get("cursor", "0"), 0, MAX_CURSOR)
         limit = _number(request.args.get("limit", "100"), 1, _MAX_PAGE)
         if cursor is None:
             return _bad_request("cursor", "expected the cursor of the page before")

@@ -3,8 +3,8 @@
 from quart import Quart
 
 from nacos_boot.boot import Boot
-from nacos_boot.live import LiveSettings
-from nacos_boot.problem import use_problems
+from nacos_boot.config.live import LiveSettings
+from nacos_boot.http.problem import use_problems
 from service.api import node_api
 from service.pusher import Pusher
 from service.settings import NodeSettings

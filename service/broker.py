@@ -1,59 +1,120 @@
-"""The Broker: RabbitMQ for one node, a connection to publish and one to consume."""
+"""The Broker: RabbitMQ for one node, wherever the settings say that it is."""
 
 import asyncio
-from collections.abc import Sequence
+import urllib.parse
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 
-from nacos_boot.startup import StartError
-from service.amqp_consumer import AmqpConsumer, Handler
-from service.amqp_publisher import AmqpPublisher, Outcome
+from service import metrics
+from service.amqp_consumer import Handler
+from service.amqp_publisher import Outcome
+from service.amqp_queue import NodeQueues
+from service.broker_side import BrokerSide
+from service.handover import Peers, Server
+from service.mover import Mover
 from service.publication import Publication
 from service.settings import RabbitSection
 
+SETTLE = 0.15
+"""Seconds in which the other nodes consume what was confirmed at the server used before."""
+
+
+def server_of(settings: RabbitSection) -> Server[RabbitSection]:
+    """Name a server `host:port/vhost`, without `/vhost` for the default one; never an account."""
+    name = f"{urllib.parse.quote(settings.host, safe='[]:')}:{settings.port}"
+    if settings.virtual_host != "/":
+        name += f"/{urllib.parse.quote(settings.virtual_host, safe='')}"
+    return Server(name, settings)
+
 
 class Broker:
-    """What the node needs of RabbitMQ. What breaks is repaired in the background."""
+    """What the node needs of RabbitMQ. What breaks is repaired in the background.
 
-    def __init__(self, settings: RabbitSection, node: str, handler: Handler) -> None:
-        self._publisher = AmqpPublisher(settings, node)
-        self._consumer = AmqpConsumer(settings, node, handler, self._publisher.set_aside)
+    When `settings` gives another server, the node moves there together with its `peers`, for whom
+    each step waits for `limit` at most; `mover` says how far that is. Meanwhile messages come
+    from several servers, but every publication goes to one: the one in use.
+    """
+
+    def __init__(
+        self,
+        node: str,
+        handler: Handler,
+        *,
+        settings: Callable[[], RabbitSection],
+        peers: Callable[[], Peers | None],
+        limit: Callable[[], timedelta],
+    ) -> None:
+        queues = NodeQueues(node)
+        self.mover: Mover[RabbitSection, BrokerSide] = Mover(
+            "RabbitMQ",
+            server_of(settings()),
+            lambda server: BrokerSide(server.settings, queues, handler),
+            wanted=lambda: server_of(settings()),
+            peers=peers,
+            limit=limit,
+        )
+        self._publishes_at = self.mover.side
+        self._in_turn = asyncio.Lock()
+        metrics.BROKER_UP.set_function(lambda: float(self.consuming))
 
     @property
     def address(self) -> str:
-        """Host and port, for messages."""
-        return self._publisher.address
+        """Host and port of the server in use, for messages."""
+        return self.mover.side.address
 
     @property
     def publishing(self) -> bool:
         """Whether publications can be tried now."""
-        return self._publisher.up
+        return self.mover.side.publishing
 
     @property
     def consuming(self) -> bool:
-        """Whether the queue of this node is being consumed."""
-        return self._consumer.up
+        """Whether the queue of this node is being consumed at the server in use."""
+        return self.mover.side.consuming
+
+    @property
+    def details(self) -> Mapping[str, object]:
+        """What health shows."""
+        return {
+            "address": self.address,
+            "publishing": self.publishing,
+            "consuming": self.consuming,
+            **self.mover.details,
+        }
 
     async def connect(self) -> None:
         """Connect, declare exchanges and queue, and consume. Raises StartError."""
-        try:
-            await self._publisher.open()
-            await self._consumer.open()
-        except StartError:
-            await self.close()
-            raise
+        await self.mover.side.open()
 
     async def run(self) -> None:
-        """Repair what breaks; runs until cancelled."""
-        await asyncio.gather(self._publisher.run(), self._consumer.run())
+        """Repair what breaks, and move when the settings change; runs until cancelled."""
+        await self.mover.run()
 
     async def publish(self, publications: Sequence[Publication]) -> list[Outcome]:
-        """Publish in order and wait for every confirm, 5 s at most. Never raises."""
-        return await self._publisher.publish(publications)
+        """Publish in order and wait for every confirm, 5 s at most. Never raises.
+
+        The first ones at another server wait until those before them have had their outcome.
+        """
+        async with self._in_turn:
+            while self._publishes_at is not self.mover.side:
+                await self._follow()
+            side = self._publishes_at
+        return await side.publish(publications)
 
     async def discard_queue(self, node: str) -> None:
         """Delete the queue of a dead node, unless somebody consumes it. Never raises."""
-        await self._publisher.discard_queue(node)
+        for side in list(self.mover.sides.values()):
+            await side.discard_queue(node)
 
     async def close(self) -> None:
         """Give up the queue (which deletes it), then close the rest. Never raises."""
-        await self._consumer.close()
-        await self._publisher.close()
+        await self.mover.stop()
+        for side in self.mover.sides.values():
+            await side.close()
+
+    async def _follow(self) -> None:
+        old, new = self._publishes_at, self.mover.side
+        await old.published()
+        settled_at = old.published_at + SETTLE
+        await asyncio.sleep(max(settled_at - asyncio.get_running_loop().time(), 0))
+        self._publishes_at = new

@@ -15,7 +15,7 @@ from websockets.http11 import Request
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-from nacos_boot.problem import PROBLEM_TYPE, problem_json
+from nacos_boot.http.problem import PROBLEM_TYPE, problem_json
 from service import close_codes, metrics
 from service.client_messages import ClientMessages, NotTextError
 from service.door import Door, Refusal

@@ -12,7 +12,6 @@ from typing import Any
 
 import msgspec
 
-from service import metrics
 from service.json_text import UNREADABLE
 from service.node_record import NodeRecord, read_record, write_record
 from service.plan import Homes
@@ -80,6 +79,11 @@ class Directory:
         self._run_id = ""
         self._beaten_at = ""
         self.up = False
+
+    @property
+    def address(self) -> str:
+        """Host and port, for messages."""
+        return self._store.address
 
     @property
     def run_id(self) -> str:
@@ -223,14 +227,12 @@ class Directory:
 
     def _saw(self, run_id: str) -> None:
         self.up = True
-        metrics.DIRECTORY_UP.set(1)
         self._run_id = run_id
         if self._settling.saw_server(run_id, self._now()):
             self._lost()
 
     def _went_down(self) -> None:
         self.up = False
-        metrics.DIRECTORY_UP.set(0)
         self._settling.doubt(self._now())
 
     @staticmethod

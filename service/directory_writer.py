@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 import msgspec
 
@@ -30,22 +30,25 @@ class DirectoryWriter:
     """Writes users whose connections changed, many in one round trip.
 
     It writes what is, not what changed: a write that failed is simply done again, and a user who
-    came and went meanwhile costs one write.
+    came and went meanwhile costs one write. `error` says why the last one failed.
     """
 
     def __init__(self) -> None:
         self.hub: Hub
         self._dirty: dict[str, None] = {}
-        self._failing = False
         self._behind: set[str] = set()
         self._waiting: list[Callable[[], None]] = []
         self._stirred = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
+        self.following = False
+        self.error: str | None = None
 
     def changed(self, user: str) -> None:
         """Have a user's entry written soon."""
         self._dirty[user] = None
+        if not self.following:
+            self._behind.add(user)
         self._idle.clear()
         self._stirred.set()
 
@@ -59,14 +62,33 @@ class DirectoryWriter:
 
     def everything(self) -> None:
         """Have the entries of all users written again: Redis has lost them."""
-        self._behind.update(self.hub.users)
-        for user in self.hub.users:
+        self.again(self.hub.users)
+
+    def again(self, users: Collection[str]) -> None:
+        """Have entries written that are not as they should be; the writer is behind until then."""
+        if users:
+            self.following = False
+        for user in users:
             self.changed(user)
 
     @property
     def caught_up(self) -> bool:
-        """Whether all that an outage or a loss has held up is written."""
+        """Whether all is written but the changes of users who are made to wait for it.
+
+        While `following`, a client that comes has to wait by `after_next_write`; otherwise its
+        entry is one of those to be caught up with.
+        """
         return not self._behind
+
+    @property
+    def unwritten(self) -> Collection[str]:
+        """The users whose entries are still to be written."""
+        return self._dirty.keys()
+
+    def release(self) -> None:
+        """Let in who waits for a writer that runs no longer."""
+        waiting, self._waiting = self._waiting, []
+        _tell(waiting)
 
     async def drained(self) -> None:
         """Wait until everything is written."""
@@ -74,38 +96,51 @@ class DirectoryWriter:
 
     async def run(self, directory: Directory) -> None:
         """Write for ever; runs until cancelled."""
+        self.following = not self._behind
         while True:
             await self._stirred.wait()
             self._stirred.clear()
             users, waiting = list(self._dirty), self._waiting
             self._dirty, self._waiting = {}, []
-            failed: list[str] = []
-            for start in range(0, len(users), _BATCH):
-                batch = users[start : start + _BATCH]
-                if not await self._write(directory, batch):
-                    failed = users[start:]
-                    self._behind.update(failed)
-                    break
-                # Who is to be written again was changed, or lost, after this write.
-                self._behind.difference_update(u for u in batch if u not in self._dirty)
+            written = 0
+            try:
+                for start in range(0, len(users), _BATCH):
+                    batch = users[start : start + _BATCH]
+                    if not await self._write(directory, batch):
+                        break
+                    written = start + len(batch)
+                    # Who is to be written again was changed, or lost, after this write.
+                    self._behind.difference_update(u for u in batch if u not in self._dirty)
+            except asyncio.CancelledError:
+                self._dirty.update(dict.fromkeys(users[written:]))
+                self._waiting[:0] = waiting
+                raise
+            failed = users[written:]
+            self.following = not failed
             _tell(waiting)
             if failed:
-                for user in failed:
-                    self._dirty[user] = None
+                self._behind.update(failed)
+                self._dirty.update(dict.fromkeys(failed))
                 await self._pause()
                 self._stirred.set()
             elif not self._dirty:
                 self._idle.set()
 
+    async def erase(self, directory: Directory) -> None:
+        """Remove every entry of this node; for a writer that runs no longer. Raises StoreError."""
+        users = list(self._dirty | dict.fromkeys(self.hub.users))
+        for start in range(0, len(users), _BATCH):
+            await directory.write_homes(dict.fromkeys(users[start : start + _BATCH], b""))
+
     async def _write(self, directory: Directory, users: Iterable[str]) -> bool:
         try:
             await directory.write_homes({user: self._home(user) for user in users})
         except StoreError as error:
-            if not self._failing:
+            if self.error is None:
                 log.warning("%s; the users' entries are written when it does", error)
-            self._failing = True
+            self.error = str(error)
             return False
-        self._failing = False
+        self.error = None
         return True
 
     async def _pause(self) -> None:

@@ -4,9 +4,9 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nacos_boot.live import LiveSettings
+from nacos_boot.config.live import LiveSettings
 from service import close_codes, metrics
-from service.directory_writer import DirectoryWriter
+from service.directories import Directories
 from service.hub import Hub
 from service.settings import LimitsSection, NodeSettings
 
@@ -26,12 +26,11 @@ class Refusal:
 class Door:
     """Lets clients in and out of the Hub, and keeps the directory informed."""
 
-    def __init__(
-        self, live: LiveSettings[NodeSettings], hub: Hub, directory: DirectoryWriter
-    ) -> None:
+    def __init__(self, live: LiveSettings[NodeSettings], hub: Hub, directory: Directories) -> None:
         self._live = live
         self._directory = directory
         self.hub = hub
+        self.ready = True
         self.draining = False
         # A client's broken frames are its own affair; they are counted, not logged.
         self.protocol_logger = logging.getLogger("service.protocol")
@@ -44,6 +43,9 @@ class Door:
 
     def refusal(self) -> Refusal | None:
         """Say why no client may come in now; None where one may."""
+        if not self.ready:
+            reason = "this node is not ready yet; reconnect"
+            return Refusal(close_codes.DRAINING, reason, elsewhere=True)
         if self.draining:
             return Refusal(close_codes.DRAINING, "this node is leaving; reconnect", elsewhere=True)
         if len(self.hub) >= self.limits.max_connections:

@@ -17,11 +17,12 @@ _COUNT = 1000
 class ForeignNodes:
     """The queues of the Java nodes that are alive; looked for only while `enabled()`.
 
-    They keep no index, so that finding them means walking through all keys.
+    They keep no index, so that finding them means walking through all keys. `in_use` gives the
+    present server.
     """
 
-    def __init__(self, store: RedisStore, enabled: Callable[[], bool]) -> None:
-        self._store = store
+    def __init__(self, in_use: Callable[[], RedisStore], enabled: Callable[[], bool]) -> None:
+        self._in_use = in_use
         self._enabled = enabled
         self._known = False
         self.queues: tuple[str, ...] = ()
@@ -43,9 +44,10 @@ class ForeignNodes:
     async def _look(self) -> None:
         found: set[str] = set()
         cursor = 0
+        store = self._in_use()
         try:
             while True:
-                cursor, keys = await self._store.scan(cursor, _PATTERN, _COUNT)
+                cursor, keys = await store.scan(cursor, _PATTERN, _COUNT)
                 found.update(key.removeprefix(_PREFIX) for key in keys)
                 if cursor == 0:
                     break

@@ -89,6 +89,8 @@ class Close(Generic[S]):
 
 @dataclass(slots=True)
 class _Kept:
+    # Whether peers may use it because of us. What never worked may have the name of one they use.
+    told: bool = False
     identity: str | None = None
     ready_since: float | None = None
     idle_since: float | None = None
@@ -99,7 +101,7 @@ class Handover(Generic[S]):
     """One node's part in a move. Times are in seconds on one monotonic clock, the caller's."""
 
     def __init__(self, first: Server[S]) -> None:
-        self._kept: dict[Server[S], _Kept] = {first: _Kept()}
+        self._kept: dict[Server[S], _Kept] = {first: _Kept(told=True)}
         self.uses = first
         self.wanted = first
 
@@ -117,6 +119,11 @@ class Handover(Generic[S]):
             if state.ready_since is not None and state.leaving_since is None
         )
         return Standing(self.uses.name, frozenset((self.uses.name, *kept)))
+
+    def leaves(self, server: Server[S]) -> bool:
+        """Tell whether this node no longer says that it keeps a server that it kept."""
+        kept = self._kept.get(server)
+        return kept is None or kept.leaving_since is not None
 
     def behind(self, peers: Peers | None) -> list[str]:
         """List the peers that the present step waits for, by node id."""
@@ -150,6 +157,7 @@ class Handover(Generic[S]):
     def _note(self, now: float, ready: Mapping[Server[S], str]) -> None:
         for server, kept in self._kept.items():
             if server in ready:
+                kept.told = True
                 kept.identity = ready[server]
                 kept.ready_since = now if kept.ready_since is None else kept.ready_since
             else:
@@ -174,7 +182,8 @@ class Handover(Generic[S]):
             same = self._same(server, self.uses)
             if not same:
                 late = now - kept.idle_since >= limit
-                if not late and (peers is None or any(_uses(p, server) for p in peers.values())):
+                asked = kept.told and not late
+                if asked and (peers is None or any(_uses(p, server) for p in peers.values())):
                     kept.leaving_since = None
                     continue
                 if kept.leaving_since is None:

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
-from nacos_boot.cron import SpringCron
-from nacos_boot.live import LiveSettings
+from nacos_boot.config.live import LiveSettings
+from nacos_boot.settings.cron import SpringCron
 from service.directory import Directory
 from service.node_record import NodeRecord
 from service.redis_store import StoreError
@@ -23,7 +23,8 @@ class Heartbeat:
     """Beats by the cron of the settings; looks at the other nodes once a second.
 
     The look doubles as a watchdog on the monotonic clock: the scheduler runs on the wall clock,
-    and a step back of that would stall it for as long.
+    and a step back of that would stall it for as long. `error` says why the last try failed.
+    `told_run_id` is what the record names.
     """
 
     def __init__(
@@ -37,11 +38,10 @@ class Heartbeat:
         self._record = record
         self._scheduler = AsyncIOScheduler()
         self._beaten_at = 0.0
-        self._failing = False
-        self._told_run_id = ""
+        self.told_run_id = ""
         self._stopped = False
         self._beating: asyncio.Future[None] | None = None
-        live.subscribe(self._settings_changed)
+        self.error: str | None = None
 
     async def start(self) -> None:
         """Beat for the first time, and from then on by cron. Raises StoreError."""
@@ -67,7 +67,7 @@ class Heartbeat:
             except StoreError as error:
                 self._failed(error)
                 continue
-            if self._failing or self._overdue() or self._record().run_id != self._told_run_id:
+            if self.error or self._overdue() or self._record().run_id != self.told_run_id:
                 await self.beat()
 
     async def beat(self) -> None:
@@ -81,29 +81,30 @@ class Heartbeat:
 
     def stop(self) -> None:
         """Beat no more: a record removed from now on stays so."""
-        self._stopped = True
-        if self._scheduler.running:
+        if not self._stopped and self._scheduler.running:
             self._scheduler.shutdown(wait=False)
+        self._stopped = True
 
     async def _beat(self) -> None:
         record = self._record()
         await self._directory.beat(record, self._live.current.websocket.node.ttl)
-        self._told_run_id = record.run_id
+        self.told_run_id = record.run_id
         self._beaten_at = asyncio.get_running_loop().time()
-        if self._failing:
-            log.info("Redis answers again; the node record is written")
-            self._failing = False
+        if self.error:
+            log.info("Redis at %s answers again; the node record is there", self._directory.address)
+            self.error = None
 
     def _overdue(self) -> bool:
         ttl = self._live.current.websocket.node.ttl.total_seconds()
         return asyncio.get_running_loop().time() - self._beaten_at > ttl * 0.8
 
     def _failed(self, error: StoreError) -> None:
-        if not self._failing:
+        if not self.error:
             log.warning("%s; trying again every second", error)
-        self._failing = True
+        self.error = str(error)
 
-    def _settings_changed(self, old: NodeSettings, new: NodeSettings) -> None:
+    def settings_changed(self, old: NodeSettings, new: NodeSettings) -> None:
+        """Beat by new settings at once: the cron, the TTL, and what the record tells."""
         if self._stopped or not self._scheduler.running:
             return
         before, after = old.websocket.node, new.websocket.node

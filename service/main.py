@@ -10,35 +10,34 @@ from datetime import timedelta
 from nacos_boot import __version__
 from nacos_boot.background import Background
 from nacos_boot.boot import Boot
-from nacos_boot.bootstrap import Bootstrap
-from nacos_boot.http_server import HttpServer
-from nacos_boot.logs import apply_levels
+from nacos_boot.http.server import HttpServer
 from nacos_boot.program import Stop
-from nacos_boot.startup import StartError, retried
+from nacos_boot.start.bootstrap import Bootstrap
+from nacos_boot.start.startup import StartError, retried
 from service import metrics
 from service.app import build_app
+from service.beginning import begin_together
 from service.broker import Broker
 from service.connection import connection_class
-from service.directory import Directory, Keys
-from service.directory_writer import DirectoryWriter
+from service.directories import Directories
 from service.door import Door
 from service.drain import send_away
 from service.foreign import ForeignNodes
-from service.heartbeat import Heartbeat
+from service.handover import Standing
 from service.hub import Hub
 from service.indicators import add_indicators
 from service.node_record import NodeRecord
+from service.peers import NODE_ID, RABBITMQ, REDIS, NodeList
 from service.ping import ping_clients
 from service.pusher import Pusher
 from service.receiver import Receiver
-from service.redis_store import RedisStore, StoreError
+from service.redis_store import StoreError
 from service.settings import NodeSettings, PushMode
 from service.sweeper import Sweeper
 from service.users import Users
 
 log = logging.getLogger(__name__)
 
-NODE_ID = "websocket.node-id"
 PUBLIC_URL = "websocket.node.public-url"
 
 
@@ -55,63 +54,17 @@ async def run_node(bootstrap: Bootstrap, stop: Stop) -> None:  # noqa: PLR0915 -
         ending.push_async_callback(background.close)
         live = await boot.load()
         settings = live.current
-        apply_levels({}, settings.logging.level)
-        live.subscribe(lambda old, new: apply_levels(old.logging.level, new.logging.level))
         window = bootstrap.nacos.start_timeout
 
         # Redis, and the Hub whose users it is told of.
-        store = RedisStore(settings.spring.data.redis)
-        ending.push_async_callback(store.close)
-        await retried("Redis", window, store.connect)
-        peers = boot.discover(bootstrap.application)
-        writer = DirectoryWriter()
-        hub = Hub(asyncio.get_running_loop(), writer.changed)
-        writer.hub = hub
-        keys = Keys(settings.websocket.redis.key_prefix)
-
-        def nodes_in_nacos() -> set[str] | None:
-            if peers.error is not None:
-                return None
-            found = {
-                instance.metadata[NODE_ID]
-                for instance in peers.instances
-                if instance.healthy and NODE_ID in instance.metadata
-            }
-            # A list without this node is older than its registration, or none has come yet.
-            return found if node in found else None
-
-        directory = Directory(store, keys, node, expected=nodes_in_nacos, lost=writer.everything)
-        foreign = ForeignNodes(store, lambda: live.current.websocket.interop.java)
-
-        # RabbitMQ: from here on, messages for this node wait for it or reach it.
-        receiver = Receiver(hub)
-        broker = Broker(settings.spring.rabbitmq, node, receiver.handle)
-        await retried("RabbitMQ", window, broker.connect)
-        ending.push_async_callback(broker.close)
-
-        def mode() -> PushMode:
-            return "fanout" if foreign.may_hold_users else live.current.websocket.push.mode
-
-        pusher = Pusher(node, broker, directory, receiver, mode)
-        users = Users(node, directory, broker, receiver, foreign)
-
-        # The port: HTTP and WebSockets.
-        door = Door(live, hub, writer)
-        app = build_app(boot, live, pusher, users)
-        server = HttpServer(
-            app,
-            address=settings.server.address,
-            port=settings.server.port,
-            upgrade_class=connection_class(door),
+        hub = Hub(
+            asyncio.get_running_loop(),
+            lambda user: directories.changed(user),  # noqa: PLW0108 - made below
         )
-        await server.open()
-        # Ending runs backwards: requests end, then the tasks, then what both use.
-        ending.push_async_callback(background.close)
-        ending.push_async_callback(server.close, timedelta(seconds=2))
-        address = f"{boot.address}:{bootstrap.nacos.discovery.port or server.port}"
+        peers = boot.discover(bootstrap.application)
+        nodes = NodeList(peers, node, lambda: boot.registration is not None)
 
-        # The node record, and what keeps all of it right.
-        def record() -> NodeRecord:
+        def record(run_id: str) -> NodeRecord:
             current = live.current
             return NodeRecord(
                 node_id=node,
@@ -124,33 +77,106 @@ async def run_node(bootstrap: Bootstrap, stop: Stop) -> None:  # noqa: PLR0915 -
                 mode=current.websocket.push.mode,
                 config_md5=boot.config.state.md5,
                 version=boot.version,
-                run_id=directory.run_id if writer.caught_up else "",
+                run_id=run_id,
             )
 
-        heartbeat = Heartbeat(live, directory, record)
+        directories = Directories(
+            node,
+            live,
+            hub,
+            record=record,
+            expected=nodes.ids,
+            peers=lambda: nodes.peers(REDIS),
+        )
+        ending.push_async_callback(directories.close)
+        await retried("Redis", window, directories.connect)
+        foreign = ForeignNodes(
+            lambda: directories.side.store, lambda: live.current.websocket.interop.java
+        )
+
+        # RabbitMQ: from here on, messages for this node wait for it or reach it.
+        receiver = Receiver(hub)
+        broker = Broker(
+            node,
+            receiver.handle,
+            settings=lambda: live.current.spring.rabbitmq,
+            peers=lambda: nodes.peers(RABBITMQ),
+            limit=lambda: live.current.websocket.handover.limit,
+        )
+        ending.push_async_callback(broker.close)
+        await retried("RabbitMQ", window, broker.connect)
+        live.subscribe(lambda _old, _new: broker.mover.stir())
+        peers.observe(lambda _: broker.mover.stir())
+
+        def mode() -> PushMode:
+            return "fanout" if foreign.may_hold_users else live.current.websocket.push.mode
+
+        pusher = Pusher(node, broker, directories, receiver, mode)
+        users = Users(node, directories, broker, receiver, foreign)
+
+        # The port: HTTP and WebSockets.
+        door = Door(live, hub, directories)
+        door.ready = False
+        app = build_app(boot, live, pusher, users)
+        server = HttpServer(
+            app,
+            address=settings.server.address,
+            port=settings.server.port,
+            upgrade_class=connection_class(door),
+        )
+        await server.open()
+        # Ending runs backwards: requests end, then the tasks, then what both use.
+        ending.push_async_callback(background.close)
+        ending.push_async_callback(server.close, timedelta(seconds=2))
+        address = boot.location(server.port)
+
+        # The node record, and what keeps all of it right.
         try:
-            await heartbeat.start()
+            await directories.start()
         except StoreError as error:
             raise StartError(f"the node record cannot be written: {error}") from error
-        ending.callback(heartbeat.stop)
+        sweeper = Sweeper(directories.keys, lambda: directories.place, broker.discard_queue)
         for name, work in (
             ("broker", broker.run()),
-            ("directory-writer", writer.run(directory)),
-            ("heartbeat", heartbeat.watch()),
+            ("directories", directories.run()),
             ("foreign-nodes", foreign.watch()),
-            ("sweeper", Sweeper(store, keys, directory, broker.discard_queue).watch()),
+            ("sweeper", sweeper.watch()),
             ("pusher", pusher.run()),
             ("pings", ping_clients(lambda: hub.sockets, lambda: live.current.websocket.ping)),
         ):
             background.spawn(name, work)
-        add_indicators(boot.health, broker, directory, store.address)
+        add_indicators(boot.health, broker, directories)
+
+        # While the others move to another server, this node does so, too, before it begins.
+        def heard(kind: str, standing: Standing) -> bool:
+            md5 = boot.config.state.md5
+            return stop.requested or nodes.may_begin(kind, standing, md5)
+
+        await peers.refresh()
+        await begin_together(
+            {
+                "RabbitMQ": lambda: heard(RABBITMQ, broker.mover.standing),
+                "Redis": lambda: heard(REDIS, directories.standing),
+            },
+            lambda: live.current.websocket.handover.limit,
+        )
+        door.ready = True
         boot.health.accepting = True
 
         # Registered last, when everything that a client may ask for is there.
-        metadata = {NODE_ID: node}
-        if settings.websocket.node.public_url:
-            metadata[PUBLIC_URL] = settings.websocket.node.public_url
+        def metadata() -> dict[str, str]:
+            public_url = live.current.websocket.node.public_url
+            return {
+                NODE_ID: node,
+                RABBITMQ: broker.mover.standing.write(),
+                REDIS: directories.standing.write(),
+                **({PUBLIC_URL: public_url} if public_url else {}),
+            }
+
         await boot.register(server.port, metadata)
+        broker.mover.announce = lambda _: boot.announce()
+        directories.announce(lambda _: boot.announce())
+        boot.announce()
         log.info("node %s serves on %s", node, address)
 
         await stop.wait()
@@ -164,15 +190,5 @@ async def run_node(bootstrap: Bootstrap, stop: Stop) -> None:  # noqa: PLR0915 -
         if hub.sockets:
             await asyncio.sleep(drain.notice.total_seconds())
         await send_away(hub.sockets, drain.window)
-        heartbeat.stop()
-        await _say_goodbye(directory, writer)
+        await directories.forget()
         metrics.CONNECTIONS.set(0)
-
-
-async def _say_goodbye(directory: Directory, writer: DirectoryWriter) -> None:
-    try:
-        async with asyncio.timeout(2):
-            await writer.drained()
-            await directory.forget()
-    except (StoreError, TimeoutError):
-        log.info("the node record is left to expire by its TTL")

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Generic, Protocol, TypeVar
 
 from service.handover import Close, Handover, Open, Peers, Server, Standing, Use
@@ -43,7 +44,7 @@ class Mover(Generic[S, P]):
     """The sides of one kind of server, and the one in use.
 
     `make` builds the side of a server; `wanted` gives the server of the settings, `peers` the
-    other live nodes (None: not known), `limit` the seconds to wait for them; `announce` is told
+    other live nodes (None: not known), `limit` how long to wait for them; `announce` is told
     what this node may say of itself whenever that changes.
     """
 
@@ -55,7 +56,7 @@ class Mover(Generic[S, P]):
         *,
         wanted: Callable[[], Server[S]],
         peers: Callable[[], Peers | None],
-        limit: Callable[[], float],
+        limit: Callable[[], timedelta],
     ) -> None:
         self._kind = kind
         self._make = make
@@ -84,6 +85,10 @@ class Mover(Generic[S, P]):
     def standing(self) -> Standing:
         """What this node may say of itself now."""
         return self._handover.standing
+
+    def leaves(self, server: Server[S]) -> bool:
+        """Tell whether this node no longer says that it keeps a server that it kept."""
+        return self._handover.leaves(server)
 
     @property
     def details(self) -> dict[str, object]:
@@ -123,11 +128,15 @@ class Mover(Generic[S, P]):
                 # A bug must not leave the node between two servers for good.
                 log.exception("the move to another %s failed at one step", self._kind)
 
-    async def close(self) -> None:
-        """Close every side. Never raises."""
+    async def stop(self) -> None:
+        """Repair no side any more. Never raises."""
         for task in self._running.values():
             task.cancel()
         await asyncio.gather(*self._running.values(), return_exceptions=True)
+
+    async def close(self) -> None:
+        """Close every side. Never raises."""
+        await self.stop()
         for side in self._sides.values():
             await side.leave(same=False)
 
@@ -135,7 +144,10 @@ class Mover(Generic[S, P]):
         handover = self._handover
         wanted = self._wanted()
         if wanted != handover.wanted:
-            log.info("%s: moving from %s to %s", self._kind, handover.uses.name, wanted.name)
+            if wanted.name == handover.uses.name:
+                log.info("%s: %s by other settings", self._kind, wanted.name)
+            else:
+                log.info("%s: moving from %s to %s", self._kind, handover.uses.name, wanted.name)
             handover.wanted = wanted
         now = asyncio.get_running_loop().time
         while True:
@@ -144,7 +156,7 @@ class Mover(Generic[S, P]):
                 for server, side in self._sides.items()
                 if side.identity is not None
             }
-            match handover.step(now(), ready, self._peers(), self._limit()):
+            match handover.step(now(), ready, self._peers(), self._limit().total_seconds()):
                 case Open(server):
                     self._sides[server] = self._make(server)
                     self._start(server)
@@ -159,6 +171,7 @@ class Mover(Generic[S, P]):
 
     def _start(self, server: Server[S]) -> None:
         task = asyncio.create_task(self._sides[server].run(), name=f"{self._kind} {server.name}")
+        task.add_done_callback(_report)
         self._running[server] = task
 
     async def _close(self, server: Server[S], *, same: bool) -> None:
@@ -177,3 +190,8 @@ class Mover(Generic[S, P]):
         if behind and behind != self._told_behind:
             log.info("%s: waiting for the nodes %s", self._kind, ", ".join(behind))
         self._told_behind = behind
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("the task '%s' failed", task.get_name(), exc_info=error)

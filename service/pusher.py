@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from service import metrics
 from service.amqp_publisher import Outcome
 from service.broker import Broker
-from service.directory import Directory
+from service.directories import Directories
 from service.plan import Homes, Plan, plan
 from service.publication import Publication, compose
 from service.push import Push
@@ -60,7 +60,7 @@ class Pusher:
         self,
         node: str,
         broker: Broker,
-        directory: Directory,
+        directory: Directories,
         receiver: Receiver,
         mode: Callable[[], PushMode],
     ) -> None:

@@ -1,5 +1,6 @@
 """The few things that the Directory does with Redis. The only importer of the Redis client."""
 
+import time
 from collections.abc import Awaitable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, cast
@@ -10,10 +11,11 @@ from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, NoScriptError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from nacos_boot.startup import StartError
+from nacos_boot.start.startup import StartError
 from service.settings import RedisSection
 
 _CONNECTIONS = 64
+_REFUSED_PAUSE = 1.0
 
 # One user's homes are one JSON object by node id; each node writes its own member only.
 _SET_HOME = """
@@ -32,6 +34,45 @@ end
 """
 
 
+class _Pool(BlockingConnectionPool):
+    """Makes do with the connections that it has when the server's password has been changed.
+
+    Redis asks new connections for it only.
+    """
+
+    _refused_at = float("-inf")
+
+    async def get_connection(self, *_names: Any, **_options: Any) -> Any:
+        try:
+            return await super().get_connection()  # type: ignore[no-untyped-call]  # typed in part
+        except AuthenticationError:
+            if not self._held():
+                raise
+            self._refused_at = time.monotonic()
+        return await super().get_connection()  # type: ignore[no-untyped-call]  # as above
+
+    async def release(self, connection: Any) -> None:
+        await super().release(connection)
+        free = self._available_connections
+        if not connection.is_connected and connection in free:
+            # To be taken last.
+            free.remove(connection)
+            free.insert(0, connection)
+
+    def can_get_connection(self) -> bool:
+        if time.monotonic() - self._refused_at < _REFUSED_PAUSE and self._held():
+            return any(map(_is_connected, self._available_connections))
+        return bool(super().can_get_connection())
+
+    def _held(self) -> bool:
+        held = (*self._available_connections, *self._in_use_connections)
+        return any(map(_is_connected, held))
+
+
+def _is_connected(connection: Any) -> bool:
+    return bool(connection.is_connected)
+
+
 class StoreError(Exception):
     """Redis did not do what was asked. The message names its address."""
 
@@ -43,7 +84,7 @@ class RedisStore:
         self.address = f"{settings.host}:{settings.port}"
         timeout = settings.timeout.total_seconds()
         # A pool that blocks: a crowd of callers is no sign that Redis is away.
-        pool = BlockingConnectionPool(
+        pool = _Pool(
             max_connections=_CONNECTIONS,
             timeout=timeout,
             host=settings.host,
@@ -72,6 +113,8 @@ class RedisStore:
                     " spring.data.redis.username and spring.data.redis.password",
                     final=True,
                 ) from error
+            if "DB index" in str(cause):
+                raise StartError(f"{error}: check spring.data.redis.database") from error
             raise StartError(
                 f"{error}: check spring.data.redis.host and spring.data.redis.port"
             ) from error

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from service import metrics
 from service.amqp_publisher import Outcome
 from service.broker import Broker
-from service.directory import Directory
+from service.directories import Directories
 from service.plan import Plan
 from service.publication import compose
 from service.push import Push
@@ -36,7 +36,9 @@ class Settled:
 class Retrier:
     """Follows the users of a dead node to where they have gone."""
 
-    def __init__(self, node: str, broker: Broker, directory: Directory, receiver: Receiver) -> None:
+    def __init__(
+        self, node: str, broker: Broker, directory: Directories, receiver: Receiver
+    ) -> None:
         self._node = node
         self._broker = broker
         self._directory = directory

@@ -5,10 +5,9 @@ from typing import Literal, Self
 
 from pydantic import SecretStr, model_validator
 
-from nacos_boot.cron import CronError, SpringCron
-from nacos_boot.section import Duration, DurationOrZero, OpenSection, Section
-from nacos_boot.setting import setting
-from nacos_boot.spring import LoggingSection, ServerSection
+from nacos_boot.settings import Duration, DurationOrZero, OpenSection, Section, setting
+from nacos_boot.settings.cron import CronError, SpringCron
+from nacos_boot.settings.spring import LoggingSection, ServerSection
 
 PushMode = Literal["fanout", "routed"]
 
@@ -39,7 +38,6 @@ class NodeSection(Section):
         "",
         "ws:// or wss:// address under which clients reach this node directly; empty: its"
         " registered address.",
-        live=False,
         pattern="^(wss?://.+)?$",
     )
 
@@ -179,3 +177,7 @@ class NodeSettings(OpenSection):
     spring: SpringSection = SpringSection()
     server: ServerSection = ServerSection()
     logging: LoggingSection = LoggingSection()
+
+
+SETTINGS = NodeSettings
+"""What `nacos_boot check` and `schema` find under the name of this package."""

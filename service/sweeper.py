@@ -24,19 +24,17 @@ class Sweeper:
     """Looks for nodes without a record in the index, and walks through the users for them.
 
     One node of the cluster sweeps at a time. A node that is only cut off writes its users again
-    when it is back.
+    when it is back. `in_use` gives the present server's store and directory.
     """
 
     def __init__(
         self,
-        store: RedisStore,
         keys: Keys,
-        directory: Directory,
+        in_use: Callable[[], tuple[RedisStore, Directory]],
         discard_queue: Callable[[str], Awaitable[None]],
     ) -> None:
-        self._store = store
         self._keys = keys
-        self._directory = directory
+        self._in_use = in_use
         self._discard_queue = discard_queue
         self._suspects: set[str] = set()
 
@@ -54,39 +52,40 @@ class Sweeper:
 
         Raises StoreError.
         """
-        if not self._directory.settled:
+        store, directory = self._in_use()
+        if not directory.settled:
             return 0
-        names, _ = await self._store.members(self._keys.nodes)
-        dead = {node for node in names if node not in self._directory.alive}
+        names, _ = await store.members(self._keys.nodes)
+        dead = {node for node in names if node not in directory.alive}
         due, self._suspects = dead & self._suspects, dead
-        if not due or not await self._store.claim(self._keys.sweep, _LOCK):
+        if not due or not await store.claim(self._keys.sweep, _LOCK):
             return 0
-        cleaned = await self._clean(due)
-        for node in await self._still_dead(due):
+        cleaned = await self._clean(store, due)
+        for node in await self._still_dead(store, due):
             # First: a name that is gone is not swept again.
             await self._discard_queue(node)
-            await self._store.forget(self._keys.node(node), self._keys.nodes, node)
+            await store.forget(self._keys.node(node), self._keys.nodes, node)
         log.info("swept %d users of dead nodes (%s)", cleaned, ", ".join(sorted(due)))
         return cleaned
 
-    async def _still_dead(self, nodes: set[str]) -> set[str]:
+    async def _still_dead(self, store: RedisStore, nodes: set[str]) -> set[str]:
         names = sorted(nodes)
-        records = await self._store.get_many([self._keys.node(node) for node in names])
+        records = await store.get_many([self._keys.node(node) for node in names])
         return {node for node, record in zip(names, records, strict=True) if record is None}
 
-    async def _clean(self, dead: set[str]) -> int:
+    async def _clean(self, store: RedisStore, dead: set[str]) -> int:
         cleaned = 0
         cursor = 0
         while True:
-            cursor, keys = await self._store.scan(cursor, self._keys.all_users, _COUNT)
-            texts = await self._store.get_many(keys) if keys else []
+            cursor, keys = await store.scan(cursor, self._keys.all_users, _COUNT)
+            texts = await store.get_many(keys) if keys else []
             # A node that was only cut off may be back since the last page.
-            for node in await self._still_dead(dead):
+            for node in await self._still_dead(store, dead):
                 held = {
                     key: b"" for key, text in zip(keys, texts, strict=True) if _names(text, node)
                 }
                 if held:
-                    await self._store.set_homes(node, held)
+                    await store.set_homes(node, held)
                     cleaned += len(held)
             if cursor == 0:
                 return cleaned

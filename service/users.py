@@ -6,7 +6,7 @@ import msgspec
 
 from service.amqp_publisher import Outcome
 from service.broker import Broker
-from service.directory import Directory
+from service.directories import Directories
 from service.envelope import write_envelope
 from service.foreign import ForeignNodes
 from service.publication import Publication
@@ -21,7 +21,7 @@ class Users:
     def __init__(
         self,
         node: str,
-        directory: Directory,
+        directory: Directories,
         broker: Broker,
         receiver: Receiver,
         foreign: ForeignNodes,

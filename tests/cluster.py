@@ -3,8 +3,6 @@
 import asyncio
 import hashlib
 import itertools
-import os
-import sys
 from types import TracebackType
 from typing import Any, Self
 
@@ -15,6 +13,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from devtools.paths import ROOT
 from devtools.ports import LOOPBACK, free_port
 from devtools.processes import Child
+from devtools.programs import program_environment, spawn_program
 from devtools.servers import Servers
 from tests.nacos_admin import NacosAdmin
 from tests.waiting import eventually
@@ -151,11 +150,7 @@ class ClusterUnderTest:
         number = next(self._numbers)
         child = Child(f"{package}-{number}", self.servers.state_dir)
         port = int(env.pop("SERVER_PORT", free_port()))
-        child.spawn(
-            [sys.executable, "-m", package],
-            env={**os.environ, **self.environment(number), "SERVER_PORT": str(port), **env},
-            cwd=ROOT,
-        )
+        spawn_program(child, package, port, {**self.environment(number), **env})
         program = Program(child, port, self._session)
         self._programs.append(program)
         return program
@@ -163,11 +158,10 @@ class ClusterUnderTest:
     def environment(self, number: int) -> dict[str, str]:
         snapshots = self.servers.state_dir / f"snapshots-{number}"
         return {
-            **self.servers.env(),
-            "SERVER_ADDRESS": LOOPBACK,
-            "SPRING_CLOUD_NACOS_DISCOVERY_IP": LOOPBACK,
+            **program_environment(self.servers.env()),
             "SPRING_CLOUD_NACOS_CONFIG_SNAPSHOTDIR": str(snapshots),
-            "PYTHONUNBUFFERED": "1",
+            # After a test that has Nacos hang, the next one's nodes must not stay listed for long.
+            "SPRING_CLOUD_NACOS_DISCOVERY_HOLDAFTEROUTAGE": "6s",
         }
 
     async def add_node(self, **env: str) -> Program:
@@ -205,6 +199,10 @@ class ClusterUnderTest:
     async def edit_nodes(self, changes: dict[str, Any], limit: float = 10) -> None:
         """Change the nodes' document, and wait until every node has it in force."""
         await self._edit("websocket-service.yml", merged(NODE_DOCUMENT, changes), self.nodes, limit)
+
+    async def edit_node(self, node: Program, changes: dict[str, Any]) -> None:
+        """Change the nodes' document, and wait until one node has it in force."""
+        await self._edit("websocket-service.yml", merged(NODE_DOCUMENT, changes), [node])
 
     async def edit_gateway(self, changes: dict[str, Any]) -> None:
         """Change the gateway's document, and wait until it has it in force."""

@@ -1,10 +1,13 @@
 """The real servers, once for the whole run, and a cluster on them."""
 
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 
 import pytest
 
-from devtools.ports import Ports
+from devtools.ports import Ports, free_port
+from devtools.rabbitmq import RabbitServer
+from devtools.redis import RedisServer
 from devtools.servers import Servers
 from tests.cluster import ClusterUnderTest
 from tests.nacos_admin import NacosAdmin
@@ -25,6 +28,31 @@ def servers(
         progress("starting Nacos, Redis and RabbitMQ for this test run")
         servers.start(progress)
         yield servers
+
+
+@pytest.fixture(scope="session")
+def session_rabbitmq(servers: Servers) -> Iterator[RabbitServer]:
+    """Another RabbitMQ, which may have been stopped by a test."""
+    rabbitmq = RabbitServer(servers.state_dir, Ports.free(), "rabbitmq-2")
+    yield rabbitmq
+    rabbitmq.stop()
+
+
+@pytest.fixture
+def second_rabbitmq(session_rabbitmq: RabbitServer) -> RabbitServer:
+    """Another RabbitMQ, which knows nothing of the first."""
+    if not session_rabbitmq.alive:
+        session_rabbitmq.start()
+    return session_rabbitmq
+
+
+@pytest.fixture(scope="session")
+def second_redis(servers: Servers) -> Iterator[RedisServer]:
+    """One more Redis, to move to."""
+    server = RedisServer(servers.state_dir, replace(servers.ports, redis=free_port()), "redis-2")
+    server.start()
+    yield server
+    server.stop()
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
 
 import pytest
 
@@ -51,7 +52,13 @@ async def make_node(request: pytest.FixtureRequest) -> AsyncIterator[MakeNode]:
         else:
             servers: Servers = request.getfixturevalue("servers")
             settings = RabbitSection(port=servers.ports.rabbitmq)
-            node.broker = Broker(settings, node.id, node.handle)
+            node.broker = Broker(
+                node.id,
+                node.handle,
+                settings=lambda: settings,
+                peers=dict,
+                limit=lambda: timedelta(seconds=30),
+            )
         nodes.append(node)
         await node.broker.connect()
         return node

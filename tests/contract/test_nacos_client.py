@@ -16,11 +16,11 @@ from v2.nacos import NacosException
 
 from devtools.ports import LOOPBACK, free_port
 from devtools.servers import Servers
-from nacos_boot.bootstrap import NacosSettings
-from nacos_boot.instance import Instance
-from nacos_boot.nacos_client import NacosClient
-from nacos_boot.nacos_error import NacosError, UnreachableError
-from nacos_boot.startup import StartError
+from nacos_boot.nacos.client import NacosClient
+from nacos_boot.nacos.error import NacosError, UnreachableError
+from nacos_boot.registry.instance import Instance
+from nacos_boot.start.bootstrap import NacosSettings
+from nacos_boot.start.startup import StartError
 from tests.waiting import eventually
 
 GROUP = "DEFAULT_GROUP"

@@ -14,10 +14,10 @@ from prometheus_client import REGISTRY
 from devtools.servers import Servers
 from nacos_boot.background import Background
 from nacos_boot.boot import Boot
-from nacos_boot.config import NacosConfig
-from nacos_boot.config_state import FaultKind
-from nacos_boot.nacos_client import NacosClient
-from nacos_boot.nacos_login import Token
+from nacos_boot.config.nacos_config import NacosConfig
+from nacos_boot.config.state import FaultKind
+from nacos_boot.nacos.client import NacosClient
+from nacos_boot.nacos.login import Token
 from tests.nacos_admin import NacosAdmin
 from tests.nacos_boot.samples import DemoSettings, bootstrap
 from tests.nacos_proxy import NacosProxy

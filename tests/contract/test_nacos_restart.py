@@ -12,11 +12,11 @@ import pytest
 from devtools.guard import Guard
 from devtools.nacos import NacosServer
 from devtools.ports import Ports
-from nacos_boot.bootstrap import NacosSettings
-from nacos_boot.discovery import Discovery
-from nacos_boot.instance import Instance
-from nacos_boot.nacos_client import NacosClient
-from nacos_boot.registration import Registration
+from nacos_boot.nacos.client import NacosClient
+from nacos_boot.registry.discovery import Discovery
+from nacos_boot.registry.instance import Instance
+from nacos_boot.registry.registration import Registration
+from nacos_boot.start.bootstrap import NacosSettings
 from tests.waiting import eventually
 
 GROUP = "DEFAULT_GROUP"

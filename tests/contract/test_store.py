@@ -10,6 +10,7 @@ import pytest
 
 from devtools.ports import free_port
 from devtools.servers import Servers
+from nacos_boot.start.startup import StartError
 from service.directory import Keys
 from service.redis_store import RedisStore, StoreError
 from service.settings import RedisSection
@@ -213,3 +214,6 @@ async def test_a_server_that_is_away_is_a_store_error_that_names_it(away: RedisS
         with pytest.raises(StoreError) as caught:
             await call
         assert away.address in str(caught.value)
+    with pytest.raises(StartError, match=r"spring\.data\.redis\.host") as refused:
+        await away.connect()
+    assert away.address in str(refused.value)

@@ -1,5 +1,6 @@
 """Beside a node of the Java original: it may hold users that no directory knows."""
 
+import pytest
 import redis.asyncio as redis
 
 from tests.cluster import ClusterUnderTest
@@ -8,6 +9,7 @@ from tests.waiting import eventually
 JAVA_KEY = "websocket:node:websocket_node_0123456789abcdef0123456789abcdef"
 
 
+@pytest.mark.shows("websocket.interop.java")
 async def test_while_a_java_node_lives_pushes_to_users_go_by_fanout(
     cluster: ClusterUnderTest,
 ) -> None:

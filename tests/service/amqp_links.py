@@ -10,6 +10,7 @@ from aio_pika.abc import AbstractChannel
 from service.amqp import DIRECT
 from service.amqp_consumer import AmqpConsumer
 from service.amqp_publisher import AmqpPublisher
+from service.amqp_queue import NodeQueues
 from service.publication import Publication
 from service.push import PushError
 from service.settings import RabbitSection
@@ -33,12 +34,13 @@ def fanout() -> Publication:
 class Consumer(AmqpConsumer):
     """A consumer that notes what its handler was given; bodies that say so are poison."""
 
-    def __init__(self, port: int) -> None:
-        self.id = uuid.uuid4().hex
+    def __init__(self, port: int, queues: NodeQueues | None = None) -> None:
+        queues = queues or NodeQueues(uuid.uuid4().hex)
+        self.id = queues.node
         self.got: list[bytes] = []
         self.aside: list[tuple[bytes, str, str]] = []
         self.can_set_aside = True
-        super().__init__(RabbitSection(port=port), self.id, self.handle, self.set_aside)
+        super().__init__(RabbitSection(port=port), queues, self.handle, self.set_aside)
 
     def handle(self, exchange: str, body: bytes, _: str | None) -> None:
         if body == b"poison":

@@ -9,7 +9,7 @@ from websockets.http11 import Response
 from websockets.protocol import State
 from websockets.uri import parse_uri
 
-from nacos_boot.live import LiveSettings
+from nacos_boot.config.live import LiveSettings
 from service.connection import Connection, connection_class
 from service.door import Door
 from service.hub import Hub

@@ -69,6 +69,6 @@ async def channel(amqp_port: int) -> AsyncIterator[AbstractChannel]:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (amqp_link, amqp_publisher, amqp_consumer):
         monkeypatch.setattr(module, "CALL_LIMIT", 0.3)
-    monkeypatch.setattr(amqp_link, "_PAUSES", (0.02,))
+    monkeypatch.setattr(amqp_link, "PAUSES", (0.02,))
     monkeypatch.setattr(amqp_consumer, "CHECK_INTERVAL", 0.05)
     monkeypatch.setattr(amqp_consumer, "SET_ASIDE_PAUSE", 0.02)

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
+from nacos_boot.start.startup import StartError
 from service.amqp import DIRECT, FANOUT
 from service.amqp_consumer import Handler
 from service.amqp_publisher import Outcome
@@ -48,6 +49,12 @@ class FakeStore:
     def homes(self, key: str) -> dict[str, Any]:
         """Show a user's entry."""
         return dict(json.loads(self.texts.get(key, b"{}")))
+
+    async def connect(self) -> None:
+        try:
+            await self._command("connect")
+        except StoreError as error:
+            raise StartError(f"{error}: check spring.data.redis.host") from error
 
     async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
         await self._command("get_many")

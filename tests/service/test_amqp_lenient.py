@@ -8,7 +8,7 @@ import pamqp.encode
 import pytest
 from aio_pika.abc import AbstractChannel
 
-from service.amqp import DIRECT
+from service.amqp import DIRECT, queue_of
 from tests.service.amqp_links import Consumer, Start
 from tests.waiting import eventually
 
@@ -43,4 +43,4 @@ async def test_a_property_that_cannot_be_read_costs_neither_message_nor_queue(
     await exchange.publish(aio_pika.Message(b"next"), routing_key=consumer.id)
     await eventually(lambda: consumer.got == [b"malformed", b"next"])
     assert consumer.up
-    assert consumer._opened == 0
+    assert consumer.queue_name == queue_of(consumer.id)

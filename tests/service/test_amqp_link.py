@@ -7,7 +7,7 @@ import pytest
 from aio_pika.abc import AbstractChannel
 
 from devtools.ports import free_port
-from nacos_boot.startup import StartError
+from nacos_boot.start.startup import StartError
 from service import amqp
 from service.amqp_publisher import AmqpPublisher, Outcome
 from service.settings import RabbitSection
@@ -60,6 +60,13 @@ async def test_a_server_that_does_not_answer_is_given_up_in_time(amqp_proxy: Tcp
     publisher = AmqpPublisher(RabbitSection(port=amqp_proxy.port), "n")
     with pytest.raises(StartError, match="no answer in time"):
         await asyncio.wait_for(publisher.open(), 2)
+
+
+@pytest.mark.parametrize("host", ["", "two words", "http://h", "x" * 70])
+async def test_a_host_that_cannot_be_one_is_named_like_one_that_is_not_there(host: str) -> None:
+    publisher = AmqpPublisher(RabbitSection(host=host), "n")
+    with pytest.raises(StartError, match=r"spring\.rabbitmq\.host"):
+        await publisher.open()
 
 
 async def test_a_wrong_password_is_final_and_not_shown(amqp_port: int) -> None:

@@ -111,8 +111,10 @@ async def test_the_queue_of_a_dead_node_is_deleted_and_one_in_use_is_not(
     orphan = uuid.uuid4().hex
     # As a broker that was killed leaves it: declared, and consumed by nobody.
     await declare_node_queue(channel, queue_of(orphan))
+    await declare_node_queue(channel, queue_of(orphan, 1))
     await publisher.discard_queue(orphan)
     assert not await exists(channel, queue_of(orphan))
+    assert not await exists(channel, queue_of(orphan, 1))
     await publisher.discard_queue(consumer.id)
     await publisher.discard_queue("never-was")
     assert await exists(channel, queue_of(consumer.id))

@@ -240,3 +240,46 @@ async def test_one_clients_trouble_keeps_no_other_out(writing: Writing) -> None:
     writing.writer.after_next_write(trouble)
     writing.join("carol")
     await eventually(lambda: "carol" in writing.told)
+
+
+async def test_what_was_broken_off_is_known_as_unwritten_and_nobody_waits_for_it(
+    writing: Writing,
+) -> None:
+    writing.join("written")
+    await writing.writer.drained()
+    writing.store.gate.clear()
+    writing.join("alice")
+    await eventually(lambda: writing.store.commands.count("set_homes") == 2)
+    writing.hub.remove(writing.join("bob"))
+    writing.task.cancel()
+    await asyncio.gather(writing.task, return_exceptions=True)
+    assert set(writing.writer.unwritten) == {"alice", "bob"}
+    assert writing.told == ["written"]
+    writing.writer.release()
+    assert writing.told == ["written", "alice", "bob"]
+    # Whatever may have come through is taken away.
+    writing.store.gate.set()
+    writing.store.texts[KEYS.user("bob")] = b'{"n1":1,"n2":1}'
+    await writing.writer.erase(writing.directory)
+    assert writing.users() == set()
+    assert writing.store.homes(KEYS.user("bob")) == {"n2": 1}
+    writing.task = asyncio.create_task(writing.writer.run(writing.directory))
+
+
+async def test_only_who_comes_while_it_is_behind_is_caught_up_with(writing: Writing) -> None:
+    writing.join("alice")
+    await writing.writer.drained()
+    assert writing.writer.following
+    # A client that comes now waits for its entry, so that it holds up nothing else.
+    writing.store.gate.clear()
+    writing.join("bob")
+    assert writing.writer.caught_up
+    # Nobody is made to wait for a writer that is behind: all of them are caught up with.
+    writing.writer.everything()
+    writing.join("carol")
+    assert not writing.writer.following
+    writing.store.lose()
+    writing.store.gate.set()
+    await eventually(lambda: writing.writer.caught_up)
+    assert writing.users() >= {"alice", "carol"}
+    assert writing.writer.following

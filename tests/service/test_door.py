@@ -39,6 +39,12 @@ async def test_a_draining_node_says_so_even_when_it_is_full(house: House) -> Non
     assert house.door.refusal() == Refusal(4001, "this node is leaving; reconnect", elsewhere=True)
 
 
+async def test_a_node_that_is_not_ready_takes_nobody(house: House) -> None:
+    house.door.ready = False
+    refusal = house.door.refusal()
+    assert refusal == Refusal(4001, "this node is not ready yet; reconnect", elsewhere=True)
+
+
 async def test_connections_are_counted(house: House) -> None:
     opened = metrics.CONNECTIONS_OPENED._value.get()
     first, second = house.client(), house.client()

@@ -17,7 +17,7 @@ class Looking:
     def __init__(self) -> None:
         self.store = FakeStore()
         self.enabled = True
-        self.nodes = ForeignNodes(self.store, lambda: self.enabled)  # type: ignore[arg-type]  # held to the real one in tests/contract
+        self.nodes = ForeignNodes(lambda: self.store, lambda: self.enabled)  # type: ignore[arg-type,return-value]  # held to the real one in tests/contract
 
     async def look(self) -> None:
         """Have it look at least once more."""
@@ -63,6 +63,16 @@ async def test_while_redis_is_away_the_last_list_stays(looking: Looking) -> None
     await looking.look()
     assert looking.nodes.may_hold_users
     assert looking.nodes.queues
+    task.cancel()
+
+
+async def test_after_a_move_the_server_in_use_is_looked_at(looking: Looking) -> None:
+    looking.store.texts[JAVA] = b"queue"
+    task = asyncio.create_task(looking.nodes.watch())
+    await eventually(lambda: looking.nodes.queues)
+    left, looking.store = looking.store, FakeStore()
+    await eventually(lambda: looking.nodes.queues == ())
+    assert JAVA in left.texts
     task.cancel()
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from nacos_boot.live import LiveSettings
+from nacos_boot.config.live import LiveSettings
 from service import heartbeat
 from service.directory import Directory, Keys
 from service.heartbeat import Heartbeat
@@ -59,6 +59,7 @@ class Beating:
             lost=lambda: None,
         )
         self.heartbeat = Heartbeat(self.live, self.directory, self.record)
+        self.live.subscribe(self.heartbeat.settings_changed)
         self.tasks: list[asyncio.Task[None]] = []
 
     def record(self) -> NodeRecord:

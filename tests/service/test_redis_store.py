@@ -10,8 +10,9 @@ import pytest
 from redis.asyncio import Redis
 
 from devtools.ports import free_port
+from devtools.redis import RedisServer
 from devtools.servers import Servers
-from nacos_boot.startup import StartError
+from nacos_boot.start.startup import StartError
 from service.directory import Keys
 from service.redis_store import RedisStore, StoreError
 from service.settings import RedisSection
@@ -159,6 +160,38 @@ async def test_connections_that_ended_while_idle_cost_no_command(
         await far.beat(keys.node("n"), b"", TTL, keys.nodes, "n")
         proxy.cut()
         assert await far.get_many([keys.user("x")]) == [b'{"n":1}']
+
+
+async def test_a_password_that_is_changed_costs_no_command(second_redis: RedisServer) -> None:
+    store = RedisStore(RedisSection(port=second_redis.port))
+    async with Redis(port=second_redis.port) as admin:
+        # As many as the heartbeat and the writer need; a crowd shares them.
+        await asyncio.gather(*(store.get_many(["none"]) for _ in range(3)))
+        await admin.config_set("requirepass", "new")
+        try:
+            for _ in range(20):
+                assert await store.get_many(["none"]) == [None]
+            found = await asyncio.gather(*(store.get_many(["none"]) for _ in range(200)))
+            assert found == [[None]] * 200
+            for _ in range(20):
+                assert await store.get_many(["none"]) == [None]
+            changed = RedisStore(RedisSection(port=second_redis.port, password="new"))
+            await changed.connect()
+            await changed.close()
+            await store.close()
+            # Without a connection from before it is refused.
+            with pytest.raises(StartError, match=r"spring\.data\.redis\.password"):
+                await store.connect()
+        finally:
+            await admin.config_set("requirepass", "")
+    await store.close()
+
+
+async def test_a_database_that_is_not_there_is_explained(servers: Servers) -> None:
+    store = RedisStore(RedisSection(port=servers.ports.redis, database=99))
+    with pytest.raises(StartError, match=r"spring\.data\.redis\.database"):
+        await store.connect()
+    await store.close()
 
 
 async def test_a_start_without_redis_names_address_and_settings() -> None:

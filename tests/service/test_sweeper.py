@@ -33,7 +33,7 @@ class Node:
         self.id = node
         self.directory = Directory(store, KEYS, node, expected=list, lost=lambda: None)  # type: ignore[arg-type]  # held to the real one in tests/contract
         self.discarded: list[str] = []
-        self.sweeper = Sweeper(store, KEYS, self.directory, self.discard)  # type: ignore[arg-type]  # the same
+        self.sweeper = Sweeper(KEYS, lambda: (store, self.directory), self.discard)  # type: ignore[arg-type, return-value]  # the same
 
     async def discard(self, node: str) -> None:
         self.discarded.append(node)
@@ -192,3 +192,18 @@ async def test_it_goes_on_by_itself_whatever_redis_does(
     await eventually(lambda: store.sets[KEYS.nodes] == {"alive"})
     assert not task.done()
     task.cancel()
+
+
+async def test_after_a_move_the_server_in_use_is_swept(store: SlowStore, alive: Node) -> None:
+    await dead_node(store, "dead", *USERS)
+    await sweep(alive)
+    new = SlowStore()
+    moved = Node(new, "alive")
+    await moved.beat()
+    alive.sweeper._in_use = lambda: (new, moved.directory)  # type: ignore[assignment,return-value]  # held to the real one in tests/contract
+    await dead_node(new, "dead", *USERS[:2])
+    await moved.directory.look()
+    # Suspected before, and dead here, too.
+    assert await alive.sweeper.sweep_if_due() == 2
+    assert new.sets[KEYS.nodes] == {"alive"}
+    assert store.sets[KEYS.nodes] == {"alive", "dead"}

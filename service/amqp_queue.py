@@ -1,0 +1,98 @@
+"""Which queue a side consumes: this node may be connected to one RabbitMQ more than once.
+
+While a node moves, its old side and its new one may turn out to be at the same broker (another
+account, another name of it, another node of its cluster). Each message must still be consumed
+once: the new one joins the queue of the old one.
+"""
+
+import asyncio
+import contextlib
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractQueue
+from aio_pika.exceptions import ChannelNotFoundEntity
+
+from service.amqp import declare_node_queue, queue_of
+
+
+class Consuming(Protocol):
+    """What one side's consumer tells the others.
+
+    `queue_name` is empty while it has none; `identity` tells the broker from others.
+    """
+
+    identity: str
+    priority: int
+    queue_name: str
+    up: bool
+
+    def hold(self) -> None:
+        """Keep what comes, and handle it after `release`."""
+
+    def release(self) -> None:
+        """Handle what has come, and go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The queue to consume; `joined` where it is another side's, `stale` where it replaces some."""
+
+    queue: AbstractQueue
+    joined: Consuming | None
+    stale: Sequence[AbstractQueue] = ()
+
+
+class NodeQueues:
+    """The queues of one node. No two of its sides have queues of one name at different brokers.
+
+    `one_at_a_time` is to be held from `find` until the consumer's `queue_name` is set.
+    """
+
+    def __init__(self, node: str) -> None:
+        self.node = node
+        self.one_at_a_time = asyncio.Lock()
+        self.sides: list[Consuming] = []
+
+    def others(self, side: Consuming) -> list[Consuming]:
+        """Give the other sides that consume now."""
+        return [other for other in self.sides if other is not side and other.up]
+
+    def sharing(self, side: Consuming) -> list[Consuming]:
+        """Give the other sides that consume the same queue."""
+        return [other for other in self.others(side) if other.queue_name == side.queue_name]
+
+    async def find(
+        self, side: Consuming, connection: AbstractConnection, channel: AbstractChannel
+    ) -> Found:
+        """Find the queue of a side that is about to consume. Raises AMQP faults."""
+        for other in self.others(side):
+            if await _exists(connection, other.queue_name):
+                return Found(await declare_node_queue(channel, other.queue_name), other)
+        taken = {other.queue_name for other in self.sides if other is not side}
+        stale = []
+        for number in itertools.count():
+            name = queue_of(self.node, number)
+            if name in taken:
+                continue
+            queue = await declare_node_queue(channel, name)
+            if not queue.declaration_result.consumer_count:
+                break
+            # A dead connection of ours still consumes it, unseen by the broker: leave it the queue.
+            stale.append(queue)
+        return Found(queue, None, stale)
+
+
+async def _exists(connection: AbstractConnection, name: str) -> bool:
+    # A channel of its own: asking for a queue that is not there closes the channel.
+    channel = await connection.channel()
+    try:
+        await channel.declare_queue(name, passive=True)
+    except ChannelNotFoundEntity:
+        return False
+    finally:
+        with contextlib.suppress(Exception):
+            await channel.close()
+    return True
