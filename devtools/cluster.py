@@ -1,6 +1,5 @@
 """Three nodes and the gateway as processes beside the servers."""
 
-import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +8,7 @@ from devtools.paths import ROOT
 from devtools.ports import LOOPBACK, Ports
 from devtools.probes import http
 from devtools.processes import Child
+from devtools.programs import program_environment, spawn_program
 from devtools.waiting import Progress, every, silent
 
 PUBLISH_LIMIT = 90.0
@@ -25,14 +25,7 @@ class Cluster:
     def __init__(self, state_dir: Path, ports: Ports, servers_env: Mapping[str, str]) -> None:
         self._state_dir = state_dir
         self._ports = ports
-        self._env = {
-            **os.environ,
-            **servers_env,
-            "SERVER_ADDRESS": LOOPBACK,
-            "SPRING_CLOUD_NACOS_DISCOVERY_IP": LOOPBACK,
-            # Or a crash's last lines would be lost with the buffer.
-            "PYTHONUNBUFFERED": "1",
-        }
+        self._env = program_environment(servers_env)
         self.nodes = [self._child(f"node-{number}") for number, _ in enumerate(ports.nodes, 1)]
         self.gateway = self._child("gateway")
 
@@ -48,8 +41,8 @@ class Cluster:
         """
         self._publish(progress)
         for child, port in zip(self.nodes, self._ports.nodes, strict=True):
-            self._spawn(child, "service", port)
-        self._spawn(self.gateway, "gateway_lb", self._ports.gateway)
+            spawn_program(child, "service", port, self._env)
+        spawn_program(self.gateway, "gateway_lb", self._ports.gateway, self._env)
         for child, port in zip(
             self.children, [*self._ports.nodes, self._ports.gateway], strict=True
         ):
@@ -59,10 +52,6 @@ class Cluster:
 
     def _child(self, name: str) -> Child:
         return Child(name, self._state_dir, stop_limit=STOP_LIMIT)
-
-    def _spawn(self, child: Child, package: str, port: int) -> None:
-        env = self._env | {"SERVER_PORT": str(port)}
-        child.spawn([sys.executable, "-m", package], env=env, cwd=ROOT)
 
     def _publish(self, progress: Progress) -> None:
         publishing = self._child("publish")

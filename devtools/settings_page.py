@@ -4,9 +4,9 @@ import sys
 
 from devtools.paths import ROOT
 from gateway_lb.settings import GatewaySettings
-from nacos_boot.bootstrap import BootstrapSettings
-from nacos_boot.framework import FrameworkSettings
-from nacos_boot.setting_table import table_of_settings
+from nacos_boot.settings.framework import FrameworkSettings
+from nacos_boot.start.bootstrap import BootstrapSettings
+from nacos_boot.tools.setting_table import table_of_settings
 from service.settings import NodeSettings
 
 COMMAND = "python -m devtools.settings_page"

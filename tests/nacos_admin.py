@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import Any
 
 from devtools.ports import LOOPBACK
-from nacos_boot.instance import Instance
+from nacos_boot.registry.instance import Instance
 
 
 class NacosAdmin:

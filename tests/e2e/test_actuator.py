@@ -138,7 +138,7 @@ async def test_log_levels_and_log_lines_change_while_the_node_runs(
     [line] = await eventually(lines)
     fields = json.loads(line)
     assert fields["service"]["name"] == "websocket-service"
-    assert fields["log"] == {"level": "INFO", "logger": "nacos_boot.loggers_endpoint"}
+    assert fields["log"] == {"level": "INFO", "logger": "nacos_boot.actuator.loggers"}
     assert "the level of the logger service" in fields["message"]
 
 

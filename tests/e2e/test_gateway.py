@@ -23,6 +23,7 @@ async def nodes_of(cluster: ClusterUnderTest, users: list[str]) -> list[str]:
     return homes
 
 
+@pytest.mark.shows("gateway.strategy")
 async def test_strategies_are_switched_live(cluster: ClusterUnderTest) -> None:
     users = [f"user-{number}" for number in range(12)]
     for strategy in ("round-robin", "least-connections"):

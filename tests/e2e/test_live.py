@@ -1,12 +1,18 @@
-"""Settings edited in Nacos, in force without a restart; bad ones refused."""
+"""Settings edited in Nacos, in force without a restart."""
 
-import asyncio
 import time
+from collections.abc import Awaitable, Callable, Container
+from typing import Any
 
-from tests.cluster import NODE_DOCUMENT, ClusterUnderTest, Program, document_md5s, merged
+import pytest
+import yaml
+
+from devtools.ports import LOOPBACK
+from tests.cluster import NODE_DOCUMENT, ClusterUnderTest, Program, merged
 from tests.waiting import eventually
 
 
+@pytest.mark.shows("websocket.push.mode")
 async def test_the_push_mode_is_in_force_on_every_node_within_a_second(
     cluster: ClusterUnderTest,
 ) -> None:
@@ -26,67 +32,6 @@ async def test_the_push_mode_is_in_force_on_every_node_within_a_second(
 
                 await eventually(pushes, limit=5)
             assert time.monotonic() - published < 1.0
-
-
-async def test_a_bad_edit_is_refused_and_explained_and_healed_by_the_next(
-    cluster: ClusterUnderTest,
-) -> None:
-    node = cluster.nodes[0]
-    good = await document_md5s(node)
-    bad = {"websocket": {"push": {"mode": "routd"}, "node": {"ttl": "1s"}, "limit": {"x": 1}}}
-    async with await node.connect("alice") as alice:
-        cluster.publish("websocket-service.yml", merged(NODE_DOCUMENT, bad))
-
-        async def explained() -> bool:
-            _, health = await node.get("/actuator/health")
-            text = health["components"]["nacosConfig"]["details"].get("error", "")
-            parts = ("websocket-service.yml", "websocket.push.mode", "'routd'", "ttl", "limit")
-            return all(part in text for part in parts)
-
-        await eventually(explained)
-        # In force: what was; and the node goes on serving, ready.
-        assert await document_md5s(node) == good
-        assert await node.ready()
-        assert (await node.push("same", "alice"))["mode"] == "fanout"
-        assert await alice.recv() == "same"
-        refusals = [line for line in node.child.output().splitlines() if "is refused" in line]
-        assert "'routd'" in refusals[-1]
-
-        cluster.publish("websocket-service.yml", merged(NODE_DOCUMENT, {}))
-
-        async def healed() -> bool:
-            _, health = await node.get("/actuator/health")
-            return "error" not in health["components"]["nacosConfig"]["details"]
-
-        await eventually(healed)
-
-
-async def test_documents_that_do_not_parse_or_are_deleted_blank_nothing(
-    cluster: ClusterUnderTest,
-) -> None:
-    node = cluster.nodes[0]
-
-    async def error() -> str:
-        _, health = await node.get("/actuator/health")
-        return str(health["components"]["nacosConfig"]["details"].get("error", ""))
-
-    async with await node.connect("alice") as alice:
-        for text in ("websocket: {push: [", "websocket:\n\tpush: x", "a: 1\na: 2", "- a list"):
-            cluster.publish("websocket-service.yml", text)
-            last = await eventually(error)
-            assert "websocket-service.yml" in last
-            cluster.publish("websocket-service.yml", NODE_DOCUMENT)
-
-            async def healed() -> bool:
-                return not await error()
-
-            await eventually(healed)
-        cluster.nacos.delete("websocket-service.yml")
-        assert "deleted" in await eventually(error, limit=10)
-        await node.push("still", "alice")
-        assert await alice.recv() == "still"
-        cluster.publish("websocket-service.yml", NODE_DOCUMENT)
-        await eventually(healed, limit=10)
 
 
 async def test_a_shared_config_is_live_too(cluster: ClusterUnderTest) -> None:
@@ -109,27 +54,6 @@ async def test_a_shared_config_is_live_too(cluster: ClusterUnderTest) -> None:
             )
 
 
-async def test_an_edit_while_nacos_hangs_is_caught_up_with(cluster: ClusterUnderTest) -> None:
-    node = cluster.nodes[0]
-    nacos = cluster.servers.nacos
-    async with await node.connect("alice") as alice:
-        await asyncio.to_thread(nacos.pause)
-        try:
-
-            async def noticed() -> bool:
-                _, health = await node.get("/actuator/health")
-                return "unreachable" in health["components"]["nacosConfig"]["details"]
-
-            await eventually(noticed, limit=30)
-            assert await node.ready()
-            await cluster.nodes[1].push("without Nacos", "alice")
-            assert await alice.recv() == "without Nacos"
-        finally:
-            await asyncio.to_thread(nacos.resume)
-    await eventually(lambda: cluster.lists(len(cluster.nodes)), limit=30)
-    await cluster.edit_nodes({"websocket": {"push": {"mode": "routed"}}}, limit=30)
-
-
 async def test_the_registry_shows_which_configuration_each_node_has(
     cluster: ClusterUnderTest,
 ) -> None:
@@ -145,3 +69,78 @@ async def test_the_registry_shows_which_configuration_each_node_has(
         return {item["configMd5"] for item in body["nodes"]} == expected
 
     await eventually(told)
+
+
+@pytest.mark.shows("websocket.node.public-url")
+async def test_clients_are_told_the_address_that_is_in_force(cluster: ClusterUnderTest) -> None:
+    async def told() -> set[str]:
+        answers = [await cluster.gateway.get("/discover/alice") for _ in range(4)]
+        return {body["url"] for _, body in answers}
+
+    async def recorded() -> set[str]:
+        _, body = await cluster.nodes[0].get("/api/nodes")
+        return {record["publicUrl"] for record in body["nodes"]}
+
+    own = {f"ws://{LOOPBACK}:{node.port}/websocket/alice" for node in cluster.nodes}
+    assert await told() == own
+    for public in ("wss://one.example/chat/", "ws://two.example:81"):
+        await cluster.edit_nodes({"websocket": {"node": {"public-url": public}}})
+        expected = f"{public.rstrip('/')}/websocket/alice"
+        await eventually(lambda expected=expected: is_so(told, {expected}))
+        await eventually(lambda public=public: is_so(recorded, {public}))
+    await cluster.edit_nodes({})
+    await eventually(lambda: is_so(told, own))
+
+
+@pytest.mark.shows(
+    "spring.cloud.nacos.discovery.weight",
+    "spring.cloud.nacos.discovery.metadata",
+    "spring.cloud.nacos.discovery.instance-enabled",
+)
+async def test_a_node_is_drained_by_its_settings(cluster: ClusterUnderTest) -> None:
+    document = "websocket-service-drained.yml"
+
+    def publish(**discovery: Any) -> None:
+        spelled = {key.replace("_", "-"): value for key, value in discovery.items()}
+        text = yaml.safe_dump({"spring": {"cloud": {"nacos": {"discovery": spelled}}}})
+        cluster.nacos.publish(document, text)
+
+    async def listed() -> dict[str, str]:
+        _, body = await cluster.gateway.get("/api/nodes")
+        return {item["address"]: item["nodeId"] for item in body["nodes"]}
+
+    async def used() -> bool:
+        answers = [await cluster.gateway.get("/discover/alice") for _ in range(9)]
+        return node_id in {body["nodeId"] for _, body in answers}
+
+    publish(weight=0)
+    try:
+        node = await cluster.add_node(SPRING_PROFILES_ACTIVE="drained")
+        address = f"{LOOPBACK}:{node.port}"
+        node_id = (await listed())[address]
+        assert not await used()
+        async with await node.connect("alice") as alice:
+            publish(weight=1, metadata={"zone": "a"})
+            await eventually(used)
+            known = {item["port"]: item for item in cluster.nacos.instances("websocket-service")}
+            metadata = known[node.port]["metadata"]
+            assert (metadata["zone"], metadata["websocket.node-id"]) == ("a", node_id)
+            publish(weight=0)
+            await eventually(lambda: is_so(used, False))
+            publish(instance_enabled=False)
+            await eventually(lambda: is_not_in(address, listed))
+            publish(weight=1)
+            await eventually(used)
+            # Nobody who was there before has noticed any of it.
+            await cluster.nodes[0].push("still there", "alice")
+            assert await alice.recv() == "still there"
+    finally:
+        cluster.nacos.delete(document)
+
+
+async def is_so(ask: Callable[[], Awaitable[object]], expected: object) -> bool:
+    return await ask() == expected
+
+
+async def is_not_in(item: str, ask: Callable[[], Awaitable[Container[str]]]) -> bool:
+    return item not in await ask()

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from nacos_boot.instance import Instance
-from nacos_boot.nacos_error import NacosError, NacosForbiddenError, UnreachableError
-from nacos_boot.startup import StartError
+from nacos_boot.nacos.error import NacosError, NacosForbiddenError, UnreachableError
+from nacos_boot.registry.instance import Instance
+from nacos_boot.start.startup import StartError
 
 GROUP = "DEFAULT_GROUP"
 

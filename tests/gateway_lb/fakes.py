@@ -17,10 +17,10 @@ from gateway_lb.pool import Pool
 from gateway_lb.proxy import Proxy
 from gateway_lb.relays import Relays
 from gateway_lb.settings import GatewaySettings
-from nacos_boot.http_server import HttpServer
-from nacos_boot.instance import Instance
-from nacos_boot.live import LiveSettings
-from nacos_boot.problem import use_problems
+from nacos_boot.config.live import LiveSettings
+from nacos_boot.http.problem import use_problems
+from nacos_boot.http.server import HttpServer
+from nacos_boot.registry.instance import Instance
 from tests.waiting import eventually
 
 Script = Callable[["Visit"], Awaitable[None]]

@@ -4,7 +4,7 @@ import aiohttp
 import pytest
 
 from gateway_lb.api import is_proxied
-from nacos_boot.instance import Instance
+from nacos_boot.registry.instance import Instance
 from tests.gateway_lb.fakes import Gateway, gateway, settings
 
 

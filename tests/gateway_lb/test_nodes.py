@@ -8,11 +8,11 @@ from gateway_lb.pool import Pool
 from gateway_lb.settings import GatewaySettings
 from nacos_boot.background import Background
 from nacos_boot.boot import Boot
-from nacos_boot.discovery import Discovery
-from nacos_boot.instance import Instance
-from nacos_boot.live import LiveSettings
+from nacos_boot.config.live import LiveSettings
+from nacos_boot.registry.discovery import Discovery
+from nacos_boot.registry.instance import Instance
 from tests.fakes.nacos import GROUP, FakeNacos, FakeNacosClient
-from tests.nacos_boot.test_discovery import SELDOM
+from tests.nacos_boot.registry.test_discovery import SELDOM
 from tests.waiting import eventually
 
 ONE, OTHER = Instance("nodes", "10.0.0.1", 81), Instance("others", "10.0.0.2", 81)

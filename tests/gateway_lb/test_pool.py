@@ -1,7 +1,7 @@
 import gc
 
 from gateway_lb.pool import Member, Pool
-from nacos_boot.instance import Instance
+from nacos_boot.registry.instance import Instance
 
 
 def node(port: int, node_id: str = "", **attributes: object) -> Instance:

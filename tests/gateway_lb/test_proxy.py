@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from nacos_boot.instance import Instance
+from nacos_boot.registry.instance import Instance
 from tests.gateway_lb.fakes import (
     LIMIT,
     FakeNode,

@@ -12,8 +12,8 @@ from gateway_lb.pool import Pool
 from gateway_lb.reach import NoNodeError, Reached, reach
 from gateway_lb.relays import Relays
 from gateway_lb.strategy import Chooser
-from nacos_boot.instance import Instance
-from nacos_boot.live import LiveSettings
+from nacos_boot.config.live import LiveSettings
+from nacos_boot.registry.instance import Instance
 from tests.gateway_lb.fakes import (
     BUSY,
     FakeNode,

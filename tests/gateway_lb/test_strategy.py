@@ -6,7 +6,7 @@ import pytest
 
 from gateway_lb.pool import Member
 from gateway_lb.strategy import Chooser, Strategy
-from nacos_boot.instance import Instance
+from nacos_boot.registry.instance import Instance
 
 USERS = [f"user-{number}" for number in range(4000)]
 

@@ -15,10 +15,10 @@ OWN = "DEFAULT_GROUP/demo.yml"
 def test_a_profile_without_documents(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     start = bootstrap(tmp_path, "--spring.profiles.active=eu")
     settings = SettingsInForce(DemoSettings, start, {OWN: "server.port: 1"}, 0)
-    settings.take({OWN: "server.port: 2"}, ConfigState(), 1)
+    settings.take({OWN: "server.port: 2"}, ConfigState(), lambda: 1.0)
     assert caplog.text.count("no document is for the profile 'eu': there is no demo-eu.yml") == 1
     gone = {OWN: "server.port: 2", "DEFAULT_GROUP/demo-eu.yml": "server.port: 3"}
-    settings.take(gone, ConfigState(), 2)
+    settings.take(gone, ConfigState(), lambda: 2.0)
     assert settings.live.current.server.port == 3
     assert settings.configuration.missing == ("common.yml", "fixed.yml", "extension.yml")
 
@@ -29,7 +29,7 @@ def test_an_import_in_a_document_from_nacos(
     caplog.set_level(logging.WARNING)
     text = "demo:\n  mode: %s\nspring:\n  config:\n    import: nacos:more.yml\n"
     settings = SettingsInForce(DemoSettings, bootstrap(tmp_path), {OWN: text % "slow"}, 0)
-    settings.take({OWN: text % "fast"}, ConfigState(), 1)
+    settings.take({OWN: text % "fast"}, ConfigState(), lambda: 1.0)
     assert settings.live.current.demo.mode == "fast"
     told = [record.getMessage() for record in caplog.records]
     assert len(told) == 1

@@ -1,0 +1,4 @@
+"""Measurements side by side with peers: `./dev bench [name]`. docs/performance.md explains them.
+
+Not part of the distribution.
+"""
