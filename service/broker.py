@@ -76,7 +76,7 @@ class Broker:
     def details(self) -> Mapping[str, object]:
         """What health shows."""
         return {
-            "address": self.address,
+            "address": self.mover.standing.uses,
             "publishing": self.publishing,
             "consuming": self.consuming,
             **self.mover.details,

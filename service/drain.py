@@ -13,11 +13,12 @@ _STEP = 0.05
 async def send_away(sockets: Collection[Socket], window: timedelta) -> None:
     """Close every connection, evenly over the window."""
     waiting = list(sockets)
-    steps = max(1, round(window.total_seconds() / _STEP))
-    share = -(-len(waiting) // steps)
-    while waiting:
-        group, waiting = waiting[:share], waiting[share:]
-        for socket in group:
+    steps = min(len(waiting), max(1, round(window.total_seconds() / _STEP)))
+    sent = 0
+    for step in range(1, steps + 1):
+        due = -(-len(waiting) * step // steps)
+        for socket in waiting[sent:due]:
             socket.close(close_codes.DRAINING, "this node is leaving; reconnect")
-        if waiting:
-            await asyncio.sleep(_STEP)
+        sent = due
+        if step < steps:
+            await asyncio.sleep(window.total_seconds() / steps)

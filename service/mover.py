@@ -93,18 +93,17 @@ class Mover(Generic[S, P]):
     @property
     def details(self) -> dict[str, object]:
         """What health shows of a move; empty where there is none."""
-        if not self._handover.moving:
+        wanted, uses = self._wanted(), self._handover.uses
+        if wanted == uses and not self._handover.moving:
             return {}
         details: dict[str, object] = {}
-        if self._handover.uses != self._handover.wanted:
-            wanted = self._handover.wanted
+        if wanted != uses:
             details["movingTo"] = wanted.name
             side = self._sides.get(wanted)
             if side is not None and side.error:
                 details["error"] = side.error
         else:
-            others = [server.name for server in self._sides if server != self._handover.uses]
-            details["leaving"] = sorted(others)
+            details["leaving"] = sorted(server.name for server in self._sides if server != uses)
         if behind := self._handover.behind(self._peers()):
             details["waitingFor"] = behind
         return details

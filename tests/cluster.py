@@ -213,6 +213,10 @@ class ClusterUnderTest:
         await self.edit_nodes({"websocket": {"push": {"mode": mode}}})
         await self.settled()
 
+    def logs(self) -> dict[str, str]:
+        """Give what each program has written so far."""
+        return {program.child.name: program.child.output() for program in self._programs}
+
     async def restore(self) -> None:
         """Put the documents back, and stop what a test has added."""
         kept = [*self.nodes, self.gateway]

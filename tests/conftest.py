@@ -1,6 +1,6 @@
 """The real servers, once for the whole run, and a cluster on them."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from dataclasses import replace
 
 import pytest
@@ -11,6 +11,20 @@ from devtools.redis import RedisServer
 from devtools.servers import Servers
 from tests.cluster import ClusterUnderTest
 from tests.nacos_admin import NacosAdmin
+
+LAST_WORDS = 6000
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show with a failure what the programs of the cluster have written last."""
+    report = yield
+    cluster = getattr(item, "funcargs", {}).get("cluster")
+    if report.failed and isinstance(cluster, ClusterUnderTest):
+        report.sections += [(name, text[-LAST_WORDS:]) for name, text in cluster.logs().items()]
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -25,10 +25,10 @@ async def rabbit_details(node: Program) -> dict[str, Any]:
     return dict(health["components"]["rabbit"]["details"])
 
 
-async def is_at(node: Program, port: int, host: str = LOOPBACK) -> bool:
-    """Tell whether a node uses this broker, and nothing else any more."""
+async def is_at(node: Program, port: int, host: str = LOOPBACK, name: str = "") -> bool:
+    """Tell whether a node uses this broker, and nothing else any more; `name` is the vhost."""
     details = await rabbit_details(node)
-    assert details == {"address": f"{host}:{port}", "publishing": True, "consuming": True}
+    assert details == {"address": f"{host}:{port}{name}", "publishing": True, "consuming": True}
     return True
 
 
@@ -58,6 +58,7 @@ async def home(cluster: ClusterUnderTest) -> AsyncIterator[int]:
     await all_at(cluster, port)
 
 
+@pytest.mark.shows("spring.rabbitmq.port")
 async def test_nodes_move_to_another_broker_and_back_at_different_moments_and_lose_nothing(
     cluster: ClusterUnderTest, home: int, second_rabbitmq: RabbitServer
 ) -> None:
@@ -112,6 +113,7 @@ async def test_nodes_move_to_another_broker_and_back_at_different_moments_and_lo
         assert await traffic.end() > 200
 
 
+@pytest.mark.shows("spring.rabbitmq.host", "spring.rabbitmq.username", "spring.rabbitmq.password")
 async def test_another_account_or_name_of_the_same_broker_is_taken_over_at_once(
     cluster: ClusterUnderTest, home: int
 ) -> None:
@@ -140,7 +142,6 @@ async def test_another_account_or_name_of_the_same_broker_is_taken_over_at_once(
         await traffic.flows()
         assert await traffic.end() > 100
     await asyncio.to_thread(broker.control, "delete_user", "e2e")
-    await asyncio.sleep(0)
     await all_at(cluster, home)
 
 
@@ -176,3 +177,42 @@ async def test_a_move_that_cannot_be_is_explained_and_changes_nothing(
         await all_at(cluster, home)
         await traffic.end()
     assert "not this" not in node.child.output()
+
+
+@pytest.mark.shows("spring.rabbitmq.virtual-host", "websocket.handover.limit")
+async def test_a_node_that_cannot_follow_is_waited_for_up_to_the_limit(
+    cluster: ClusterUnderTest, home: int
+) -> None:
+    broker = cluster.servers.rabbitmq
+    await asyncio.to_thread(broker.control, "add_vhost", "other")
+    await asyncio.to_thread(
+        broker.control, "set_permissions", "-p", "other", "guest", ".*", ".*", ".*"
+    )
+    # What its environment pins, an edit in Nacos does not change.
+    pinned = await cluster.add_node(SPRING_RABBITMQ_VIRTUALHOST="/")
+    node = cluster.nodes[0]
+
+    async def uses(address: str) -> bool:
+        return bool((await rabbit_details(node))["address"] == address)
+
+    async def move(name: str, limit: str) -> None:
+        handover = {"websocket": {"handover": {"limit": limit}}}
+        await cluster.edit_nodes({**edit("fanout", **{"virtual-host": name}), **handover})
+
+    await move("other", "1m")
+
+    async def waits() -> bool:
+        details = await rabbit_details(node)
+        return len(details.get("waitingFor", [])) == 1 and details["movingTo"].endswith("/other")
+
+    await eventually(waits, limit=10)
+    assert await uses(f"{LOOPBACK}:{home}")
+    # The limit is live in the middle of a move.
+    await move("other", "1s")
+    await eventually(lambda: uses(f"{LOOPBACK}:{home}/other"), limit=10)
+    await asyncio.to_thread(pinned.child.stop)
+    await node.push("through the other one")
+    for other in cluster.nodes:
+        await eventually(lambda other=other: is_at(other, home, name="/other"), limit=MOVE_LIMIT)
+    listed = await asyncio.to_thread(broker.control, "list_queues", "-p", "other", "name")
+    assert all(identity in listed for identity in await node_ids(cluster))

@@ -4,6 +4,7 @@ import asyncio
 import collections
 import contextlib
 import itertools
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -177,7 +178,7 @@ async def traffic(cluster: ClusterUnderTest) -> AsyncIterator[Traffic]:
 
 async def move(cluster: ClusterUnderTest, document: dict[str, Any], name: str) -> None:
     """Publish it, and wait until every node is at that server only."""
-    cluster.publish("websocket-service.yml", document)
+    await cluster.edit_nodes(document)
     for node in cluster.nodes:
         await eventually(lambda node=node: at_rest(node, name), limit=MOVE_LIMIT, interval=0.1)
 
@@ -208,6 +209,7 @@ async def home(cluster: ClusterUnderTest) -> AsyncIterator[str]:
     await move(cluster, NODE_DOCUMENT, name)
 
 
+@pytest.mark.shows("spring.data.redis.port", "spring.data.redis.database")
 async def test_to_another_server_and_back_nobody_notices(
     cluster: ClusterUnderTest, home: str, second_redis: RedisServer
 ) -> None:
@@ -244,6 +246,7 @@ async def test_to_another_server_and_back_nobody_notices(
         await nothing_left(cluster, second_redis.port, 1)
 
 
+@pytest.mark.shows("spring.data.redis.username", "spring.data.redis.password")
 async def test_a_server_that_does_not_work_is_explained_and_everything_goes_on(
     cluster: ClusterUnderTest, home: str, second_redis: RedisServer
 ) -> None:
@@ -286,31 +289,41 @@ async def test_a_server_that_does_not_work_is_explained_and_everything_goes_on(
             unknown = going.modes["fanout"]
             await admin.config_set("requirepass", "open barley")
             barley = at(port=second_redis.port, password="open barley")
-            cluster.publish("websocket-service.yml", barley)
-            for node in cluster.nodes:
-
-                async def taken(node: Program = node) -> bool:
-                    return "by other settings" in node.child.output()
-
-                await eventually(taken, limit=10)
             await move(cluster, barley, f"127.0.0.1:{second_redis.port}/0")
             # And an account of its own there.
             await admin.acl_setuser(
                 "mover", True, passwords=["+hush"], keys=["*"], channels=["*"], categories=["+@all"]
             )
             mover = at(port=second_redis.port, username="mover", password="hush")
-            cluster.publish("websocket-service.yml", mover)
-
-            async def uses_it(node: Program) -> bool:
-                return node.child.output().count("by other settings") > 1
-
-            for node in cluster.nodes:
-                await eventually(lambda node=node: uses_it(node), limit=10)
             await move(cluster, mover, f"127.0.0.1:{second_redis.port}/0")
-            users = {client["user"] for client in await admin.client_list()}
-            assert "mover" in users
+            users = [client["user"] for client in await admin.client_list()]
+            assert users.count("mover") >= len(cluster.nodes)
             assert going.modes["fanout"] == unknown
             await move(cluster, at(port=cluster.servers.ports.redis), home)
         finally:
             await admin.config_set("requirepass", "")
             await admin.acl_deluser("mover")
+
+
+@pytest.mark.shows("spring.data.redis.host", "spring.data.redis.timeout")
+async def test_another_name_and_another_patience_at_the_same_server(
+    cluster: ClusterUnderTest, home: str
+) -> None:
+    port = cluster.servers.ports.redis
+    node = cluster.nodes[0]
+    await move(cluster, at(port=port, host="localhost"), f"localhost:{port}/0")
+
+    async def patience(limit: str) -> float:
+        await move(cluster, at(port=port, timeout=limit), home)
+        await asyncio.to_thread(cluster.servers.redis.pause)
+        try:
+            asked = time.monotonic()
+            status, _ = await node.get("/api/users/alice")
+            assert status == 503
+            return time.monotonic() - asked
+        finally:
+            await asyncio.to_thread(cluster.servers.redis.resume)
+            await eventually(node.ready, limit=10)
+
+    assert await patience("200ms") < 1.0
+    assert await patience("2s") >= 1.9
