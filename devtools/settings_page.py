@@ -5,7 +5,7 @@ import sys
 from devtools.paths import ROOT
 from gateway_lb.settings import GatewaySettings
 from nacos_boot.settings.framework import FrameworkSettings
-from nacos_boot.start.bootstrap import BootstrapSettings
+from nacos_boot.start.local_settings import BootstrapSettings
 from nacos_boot.tools.setting_table import table_of_settings
 from service.settings import NodeSettings
 

@@ -37,6 +37,7 @@ from nacos_boot.registry.report import (
     registration_health,
 )
 from nacos_boot.settings.configuration import Configuration
+from nacos_boot.settings.setting import effect_of
 from nacos_boot.start.bootstrap import Bootstrap
 from nacos_boot.start.nacos_settings import DiscoverySettings, NacosSettings
 
@@ -66,10 +67,12 @@ class Boot(Generic[T]):
         self.announce: Callable[[], None] = lambda: None
         """Tell the registry soon of metadata that has changed; nothing before `register`."""
         self._discoveries: list[Discovery] = []
+        self._at_start: DiscoverySettings | None = None
 
     async def load(self) -> LiveSettings[T]:
         """Read the settings, have the log follow them, and go on watching. Raises StartError."""
         live = await self.config.load()
+        self._at_start = self.config.framework.current.discovery
         if not self._nacos.one_connection:
             self._registry = NacosClient(self._nacos.for_discovery())
         framework = self.config.framework
@@ -81,9 +84,16 @@ class Boot(Generic[T]):
 
     @property
     def _settings(self) -> DiscoverySettings:
-        if self.config.loaded:
-            return self.config.framework.current.discovery
-        return self.bootstrap.nacos.discovery
+        """What is in use: an edit of what needs a restart is pending, and changes nothing."""
+        if self._at_start is None:
+            return self.bootstrap.nacos.discovery
+        now = self.config.framework.current.discovery
+        live = {
+            name: getattr(now, name)
+            for name, field in DiscoverySettings.model_fields.items()
+            if effect_of(field).live
+        }
+        return self._at_start.model_copy(update=live)
 
     @property
     def _nacos(self) -> NacosSettings:
@@ -165,7 +175,9 @@ class Boot(Generic[T]):
             await self.registration.deregister()
 
     async def close(self) -> None:
-        """Close the connections to Nacos. Never raises."""
+        """Close the connections to Nacos; leaves the registry before, if need be. Never raises."""
+        # A signal may have come in the middle of the registration.
+        await self.deregister()
         if self._registry is not self._client:
             await self._registry.close()
         await self._client.close()

@@ -49,6 +49,11 @@ class NacosAdmin:
         query = {"dataId": data_id, **self._where()}
         assert self._call("DELETE", "/v3/admin/cs/config/beta", query)["data"] is True
 
+    def add_namespace(self, namespace: str) -> None:
+        """Create a namespace whose id is its name."""
+        form = {"customNamespaceId": namespace, "namespaceId": namespace}
+        self._call("POST", "/v3/admin/core/namespace", {**form, "namespaceName": namespace})
+
     def add_reader(self, name: str, password: str) -> None:
         """Create a user who may read everything, and nothing else."""
         self._call("POST", "/v3/auth/user", {"username": name, "password": password})

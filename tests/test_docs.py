@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from devtools.paths import ROOT
 from devtools.settings_page import COMMAND, PAGE, settings_page
 from gateway_lb.settings import GatewaySettings
-from nacos_boot.start.bootstrap import BootstrapSettings
+from nacos_boot.start.local_settings import BootstrapSettings
 from nacos_boot.tools.setting_list import settings_of
 from service import close_codes
 from service.settings import NodeSettings

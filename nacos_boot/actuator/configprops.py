@@ -9,11 +9,12 @@ from typing import Any
 from pydantic import BaseModel
 
 from nacos_boot.actuator.endpoint import Answer, Call, Endpoint, Operation
-from nacos_boot.actuator.shown import flat, show
+from nacos_boot.actuator.shown import show
 from nacos_boot.documents.keys import without_index
 from nacos_boot.settings.bind import Bound
 from nacos_boot.settings.configuration import Configuration
 from nacos_boot.settings.relaxed import key_of
+from nacos_boot.settings.sources import flat
 
 _SPRINGS_OWN = "spring"
 

@@ -21,11 +21,15 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What an endpoint answers: JSON, or text of a type of its own. None: no body."""
+    """What an endpoint answers: JSON, or text of a type of its own. None: no body.
+
+    `v2` is the body for a caller that asks for Spring Boot 2.0's content type, where it differs.
+    """
 
     body: Any
     status: int = 200
     content_type: str = ""
+    v2: Any = None
 
 
 class CallError(Exception):

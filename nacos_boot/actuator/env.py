@@ -11,13 +11,13 @@ from typing import Any
 from pydantic import BaseModel
 
 from nacos_boot.actuator.endpoint import Answer, Call, CallError, Endpoint, Operation
-from nacos_boot.actuator.shown import flat, show
+from nacos_boot.actuator.shown import show
 from nacos_boot.documents.keys import without_index
 from nacos_boot.logs.masking import MASK, is_secret_name
 from nacos_boot.settings.configuration import Configuration
 from nacos_boot.settings.environment import environment_names, from_environment, from_json_variable
 from nacos_boot.settings.relaxed import canonical
-from nacos_boot.settings.sources import PropertySource, leaves, put
+from nacos_boot.settings.sources import PropertySource, flat, leaves, put
 from nacos_boot.start.bootstrap import Bootstrap
 
 _ENVIRONMENT = "systemEnvironment"
@@ -25,6 +25,7 @@ _ARGUMENTS = "commandLineArgs"
 _JSON = "spring.application.json"
 _REPEAT = re.compile(r"[*+?{]")
 _MAX_REPEATS = 2
+_REPEATED_GROUP = re.compile(r"\)[*+?{]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +146,9 @@ def _pattern(asked: Sequence[str]) -> Callable[[str], object]:
     if len(_REPEAT.findall(pattern)) > _MAX_REPEATS:
         # More of them can take Python's engine minutes, in which the program would do nothing else.
         raise CallError(f"expected a pattern with at most {_MAX_REPEATS} of the signs * + ? {{")
+    if _REPEATED_GROUP.search(pattern):
+        # `(.+)+x` alone takes years.
+        raise CallError("expected a pattern that repeats no group: none of * + ? { after a )")
     try:
         return re.compile(pattern, re.IGNORECASE).search
     except re.error as error:

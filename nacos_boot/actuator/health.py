@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from nacos_boot.logs.masking import masked
+from nacos_boot.actuator.shown import masked_whole
 
 log = logging.getLogger(__name__)
 
@@ -106,8 +106,5 @@ class HealthRegistry:
 def _body(health: Health) -> dict[str, Any]:
     body: dict[str, Any] = {"status": health.status}
     if health.details:
-        body["details"] = {
-            name: masked(value) if isinstance(value, str) else value
-            for name, value in health.details.items()
-        }
+        body["details"] = masked_whole(health.details)
     return body

@@ -5,7 +5,7 @@ Source: Spring Boot 3.5, "Actuator REST API"; its content type is what Spring Bo
 
 import inspect
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
@@ -26,7 +26,11 @@ from nacos_boot.actuator.endpoint import (
 log = logging.getLogger(__name__)
 
 ACTUATOR_TYPE = "application/vnd.spring-boot.actuator.v3+json"
-_TYPES = (ACTUATOR_TYPE, "application/vnd.spring-boot.actuator.v2+json", "application/json")
+_V2_TYPE = "application/vnd.spring-boot.actuator.v2+json"
+_JSON = "application/json"
+_TYPES = (ACTUATOR_TYPE, _V2_TYPE, _JSON)
+# Errors are Spring Boot's, not the actuator's: unasked, they are plain JSON.
+_ERROR_TYPES = (_JSON, ACTUATOR_TYPE, _V2_TYPE)
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
@@ -104,10 +108,11 @@ def _response(answer: Answer) -> Response:
         return _empty(204)
     if answer.content_type:
         return Response(answer.body, answer.status, content_type=answer.content_type)
-    wanted = _wanted()
+    wanted = _wanted(_TYPES)
     if wanted is None:
         return _error(406, f"expected to be asked for {' or '.join(_TYPES)}")
-    return Response(msgspec.json.encode(answer.body), answer.status, content_type=wanted)
+    body = answer.v2 if wanted == _V2_TYPE and answer.v2 is not None else answer.body
+    return Response(msgspec.json.encode(body), answer.status, content_type=wanted)
 
 
 def _empty(status: int, headers: dict[str, str] | None = None) -> Response:
@@ -116,9 +121,9 @@ def _empty(status: int, headers: dict[str, str] | None = None) -> Response:
     return response
 
 
-def _wanted() -> str | None:
+def _wanted(types: Sequence[str]) -> str | None:
     accept = request.accept_mimetypes
-    return accept.best_match(_TYPES) if accept else ACTUATOR_TYPE
+    return accept.best_match(types) if accept else types[0]
 
 
 def _error(status: int, message: str = "", headers: dict[str, str] | None = None) -> Response:
@@ -131,5 +136,5 @@ def _error(status: int, message: str = "", headers: dict[str, str] | None = None
     }
     if message:
         body["message"] = message
-    wanted = _wanted() or "application/json"
+    wanted = _wanted(_ERROR_TYPES) or _JSON
     return Response(msgspec.json.encode(body), status, headers=headers, content_type=wanted)

@@ -1,15 +1,13 @@
 """What the actuator shows of settings: values without secrets."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import SecretStr
 from pydantic_core import to_jsonable_python
 
 from nacos_boot.logs.masking import MASK, is_secret_name, masked
-from nacos_boot.settings.configuration import Configuration
-from nacos_boot.settings.sources import leaves
 
 _PLACEHOLDER = re.compile(r"\$\{([^}:]*)")
 
@@ -26,33 +24,16 @@ def show(key: str, value: Any, written: Any = None) -> Any:
     return masked(plain) if isinstance(plain, str) else plain
 
 
-def secrets_of(configuration: Configuration[Any]) -> set[str]:
-    """Give the texts that are secrets by their key, to be known wherever else they stand."""
-    return {
-        str(value)
-        for bound in (configuration.bound, configuration.framework)
-        for key, value in flat(bound.merged.tree).items()
-        if is_secret_name(key)
-    }
-
-
-def flat(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """Give each value by its full key; those of lists are `key[0]`, as in Spring."""
-    found: dict[str, Any] = {}
-    for path, value in leaves(tree):
-        found.update(_items(".".join(path), value))
-    return found
-
-
-def _items(key: str, value: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, list | tuple) and value:
-        for index, item in enumerate(value):
-            yield from _items(f"{key}[{index}]", item)
-    elif isinstance(value, Mapping) and value:
-        for name, item in value.items():
-            yield from _items(f"{key}.{name}", item)
-    else:
-        yield key, "" if value is None or isinstance(value, list | tuple | Mapping) else value
+def masked_whole(value: Any) -> Any:
+    """Mask every text in what an endpoint answers, however deep it lies."""
+    match value:
+        case str():
+            return masked(value)
+        case Mapping():
+            return {name: masked_whole(item) for name, item in value.items()}
+        case list() | tuple():
+            return [masked_whole(item) for item in value]
+    return value
 
 
 def _refers_to_secret(written: Any) -> bool:

@@ -13,7 +13,7 @@ from prometheus_client.exposition import choose_encoder
 
 from nacos_boot.actuator.endpoint import Answer, Call, Endpoint, NotFoundError, Operation
 from nacos_boot.actuator.health import HealthRegistry, Status
-from nacos_boot.logs.masking import masked
+from nacos_boot.actuator.shown import masked_whole
 
 _HTTP_STATUS = {Status.DOWN: 503, Status.OUT_OF_SERVICE: 503}
 
@@ -22,16 +22,17 @@ def health_endpoint(health: HealthRegistry) -> Endpoint:
     """`/actuator/health`, its groups and its components."""
 
     def everything(_: Call) -> Answer:
-        status, body = health.everything()
-        return Answer(body, _HTTP_STATUS.get(status, 200))
+        return answer(*health.everything())
 
     def below(call: Call) -> Answer:
         found = health.at(call.rest.split("/"))
         if found is None:
             known = ", ".join(sorted({*health.groups, *health.components}))
             raise NotFoundError(f"expected one of {known}")
-        status, body = found
-        return Answer(body, _HTTP_STATUS.get(status, 200))
+        return answer(*found)
+
+    def answer(status: Status, body: dict[str, Any]) -> Answer:
+        return Answer(body, _HTTP_STATUS.get(status, 200), v2=_health_v2(body))
 
     return Endpoint(
         "health",
@@ -40,6 +41,11 @@ def health_endpoint(health: HealthRegistry) -> Endpoint:
             Operation("GET", below, below="path", any_depth=True),
         ],
     )
+
+
+def _health_v2(body: Mapping[str, Any]) -> dict[str, Any]:
+    # Spring Boot 2.0 had the components as details.
+    return {"details" if name == "components" else name: value for name, value in body.items()}
 
 
 def info_endpoint(application: str, version: str) -> Endpoint:
@@ -96,15 +102,4 @@ def pages(contents: Mapping[str, Callable[[], Mapping[str, Any]]]) -> list[Endpo
 
 
 def _page(name: str, read: Callable[[], Mapping[str, Any]]) -> Endpoint:
-    return Endpoint(name, [Operation("GET", lambda _: Answer(_masked(read())))])
-
-
-def _masked(value: Any) -> Any:
-    match value:
-        case str():
-            return masked(value)
-        case Mapping():
-            return {name: _masked(item) for name, item in value.items()}
-        case list() | tuple():
-            return [_masked(item) for item in value]
-    return value
+    return Endpoint(name, [Operation("GET", lambda _: Answer(masked_whole(read())))])

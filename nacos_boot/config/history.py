@@ -14,13 +14,15 @@ class Edit:
     """A change of the documents; `at` in Unix time, `md5` of all documents with it.
 
     `documents` are those that it touched, as (group, data id, md5); the md5 is empty where the
-    document is gone. `refused` says why it is not in force, and is None where it is.
+    document is gone. `changes` are the first keys that it changed, `more` is the number of the
+    others. `refused` says why it is not in force, and is None where it is.
     """
 
     at: float
     md5: str
     documents: tuple[tuple[str, str, str], ...]
     changes: tuple[KeyChange, ...] = ()
+    more: int = 0
     refused: str | None = None
 
 

@@ -11,15 +11,13 @@ from typing import Generic, TypeVar
 
 from pydantic import BaseModel
 
-from nacos_boot.actuator.shown import secrets_of
+from nacos_boot.config.decision import Bad, Good, decide, secrets_in
 from nacos_boot.config.history import Edit, History
 from nacos_boot.config.live import LiveSettings
 from nacos_boot.config.metrics import APPLIED, REFUSED
 from nacos_boot.config.pending import Pending, pending_restarts
-from nacos_boot.config.state import ConfigState, Fault, FaultKind
+from nacos_boot.config.state import ConfigState, Fault
 from nacos_boot.logs.masking import know_secrets
-from nacos_boot.settings.bind import SettingsError
-from nacos_boot.settings.changes import changes, without_effect
 from nacos_boot.settings.configuration import Configuration, assemble
 from nacos_boot.settings.framework import FrameworkSettings, read_too_late
 from nacos_boot.start.bootstrap import Bootstrap
@@ -27,9 +25,6 @@ from nacos_boot.start.bootstrap import Bootstrap
 log = logging.getLogger(__name__)
 
 T = TypeVar("T", bound=BaseModel)
-
-# What `assemble` writes as the value of a document that must not be blank.
-_BLANK = {"(deleted)": FaultKind.DELETED, "(empty)": FaultKind.EMPTY}
 
 
 class SettingsInForce(Generic[T]):
@@ -47,7 +42,7 @@ class SettingsInForce(Generic[T]):
         self._refused: Mapping[str, str] | None = None
         self._told_too_late: set[tuple[str, str]] = set()
         self.configuration: Configuration[T] = assemble(model, bootstrap, contents)
-        know_secrets(secrets_of(self.configuration))
+        know_secrets(secrets_in(self.configuration))
         # What a restart is needed for stays as it was at the start, whatever is edited.
         self._started = self.configuration
         self.contents = contents
@@ -60,12 +55,25 @@ class SettingsInForce(Generic[T]):
         _warn(self.configuration.warnings)
         self._tell_what_is_too_late()
 
+    def is_news(self, contents: Mapping[str, str]) -> bool:
+        """Tell whether the documents are others than those in force and those refused last."""
+        return contents not in (self.configuration.contents, self._refused)
+
+    def decide(self, contents: Mapping[str, str]) -> Good[T] | Bad[T]:
+        """Decide about documents without doing anything; a thread of its own may do that."""
+        return decide(self._model, self._bootstrap, contents, self.configuration)
+
     def take(
-        self, contents: Mapping[str, str], state: ConfigState, clock: Callable[[], float]
+        self,
+        contents: Mapping[str, str],
+        state: ConfigState,
+        clock: Callable[[], float],
+        decided: Good[T] | Bad[T] | None = None,
     ) -> ConfigState:
         """Decide about documents as they are seen now, and apply them where they are good.
 
-        Gives the state that follows from `state`. Never raises.
+        `decided` is what `decide` has given for them. Gives the state that follows from `state`.
+        Never raises.
         """
         self.contents = contents
         if contents == self.configuration.contents:
@@ -73,43 +81,39 @@ class SettingsInForce(Generic[T]):
             return replace(state, refused=None, snapshot_age=None)
         if contents == self._refused:
             return state
-        try:
-            after = assemble(self._model, self._bootstrap, contents, replaces=self.configuration)
-        except SettingsError as error:
-            return self._refuse(contents, state, _fault(error, clock()))
-        except Exception as error:
-            # A check of the program's own settings has a bug; it must not stop the program.
-            log.exception("the settings could not be checked")
-            message = f"a check of the settings failed: {error!r}"
-            return self._refuse(contents, state, Fault(FaultKind.INVALID, message, clock()))
-        return self._apply(after, state, clock)
+        if decided is None or decided.before is not self.configuration:
+            decided = self.decide(contents)
+        if isinstance(decided, Good):
+            return self._apply(decided, state, clock)
+        fault = Fault(decided.kind, decided.message, clock(), decided.problems)
+        return self._refuse(contents, state, fault)
 
     def refuse(self, contents: Mapping[str, str], state: ConfigState, fault: Fault) -> ConfigState:
         """Refuse documents for a reason that does not lie in what they say."""
         self.contents = contents
         return state if contents == self._refused else self._refuse(contents, state, fault)
 
-    def _apply(
-        self, after: Configuration[T], state: ConfigState, clock: Callable[[], float]
-    ) -> ConfigState:
-        before, self.configuration, self._refused = self.configuration, after, None
-        know_secrets(secrets_of(after))
-        changed = changes(before.bound.merged, after.bound.merged)
+    def _apply(self, good: Good[T], state: ConfigState, clock: Callable[[], float]) -> ConfigState:
+        before, after = good.before, good.after
+        pending = self._pending(after)
+        self.configuration, self._refused = after, None
+        know_secrets(good.secrets)
         APPLIED.inc()
-        log.info("settings changed: %s", ", ".join(map(str, changed)) or "no value differs")
+        more = (f"and {good.more} more",) if good.more else ()
+        told = ", ".join((*map(str, good.changed), *more))
+        log.info("settings changed: %s", told or "no value differs")
         _warn(warning for warning in after.warnings if warning not in before.warnings)
         self._tell_what_is_too_late()
-        for key in without_effect(before.bound, after.bound):
-            origin = after.bound.merged.origin_of(key)
+        for key, origin in good.without_effect:
             log.warning("the edit of %s has no effect: %s pins this key", key, origin)
-        pending = self._pending()
         _tell_pending(state.pending, pending)
         self.framework.swap(after.framework.settings)
         self.live.swap(after.bound.settings)
         now = clock()
-        edit = Edit(now, md5_of(after.contents), _touched(before.contents, after.contents), changed)
+        touched = _touched(before.contents, after.contents)
+        edit = Edit(now, md5_of(after.contents), touched, good.changed, good.more)
         self.history.add(edit)
-        self.synced.update({f"{group}/{name}": now for group, name, md5 in edit.documents if md5})
+        self.synced.update({f"{group}/{name}": now for group, name, md5 in touched if md5})
         return ConfigState(edit.md5, now, unread=state.unread, pending=pending)
 
     def _refuse(self, contents: Mapping[str, str], state: ConfigState, fault: Fault) -> ConfigState:
@@ -120,8 +124,8 @@ class SettingsInForce(Generic[T]):
         log.error("the change in Nacos is refused, the last good settings stay: %s", fault.message)
         return replace(state, refused=fault)
 
-    def _pending(self) -> tuple[Pending, ...]:
-        now, started = self.configuration, self._started
+    def _pending(self, now: Configuration[T]) -> tuple[Pending, ...]:
+        started = self._started
         found = [
             *pending_restarts(started.bound.settings, now.bound),
             *pending_restarts(started.framework.settings, now.framework),
@@ -171,12 +175,6 @@ def _touched(
             group, _, data_id = key.partition("/")
             found.append((group, data_id, document_md5(after[key]) if key in after else ""))
     return tuple(found)
-
-
-def _fault(error: SettingsError, now: float) -> Fault:
-    kinds = {_BLANK.get(problem.value, FaultKind.INVALID) for problem in error.problems}
-    kind = kinds.pop() if len(kinds) == 1 else FaultKind.INVALID
-    return Fault(kind, str(error), now, error.problems)
 
 
 def _tell_pending(before: tuple[Pending, ...], after: tuple[Pending, ...]) -> None:

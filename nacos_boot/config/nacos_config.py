@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 from pydantic import BaseModel
 
 from nacos_boot.config import metrics as config_metrics
+from nacos_boot.config.decision import Bad, Good
 from nacos_boot.config.first import read_for_start
 from nacos_boot.config.history import History
 from nacos_boot.config.in_force import SettingsInForce, document_md5, md5_of
@@ -21,7 +22,7 @@ from nacos_boot.config.snapshot import SnapshotFile, SnapshotKeeper
 from nacos_boot.config.state import ConfigState, Fault, FaultKind
 from nacos_boot.nacos.error import NacosError, NacosForbiddenError, UnreachableError
 from nacos_boot.settings.bind import SettingsError
-from nacos_boot.settings.changes import changes
+from nacos_boot.settings.changes import changed_keys
 from nacos_boot.settings.configuration import Configuration
 from nacos_boot.settings.framework import FrameworkSettings
 from nacos_boot.start.bootstrap import Bootstrap
@@ -30,6 +31,9 @@ from nacos_boot.start.startup import StartError
 log = logging.getLogger(__name__)
 
 T = TypeVar("T", bound=BaseModel)
+
+_LARGE = 100_000
+"""Characters of all documents from which on they are looked at in a thread: some 20 ms of CPU."""
 
 
 class NacosConfig(Generic[T]):
@@ -57,6 +61,7 @@ class NacosConfig(Generic[T]):
         self._read_at = 0.0  # loop time of the watchdog's next round
         self._verify_at = math.inf  # loop time at which what was pushed is to be confirmed
         self._told_at = -math.inf  # loop time at which a listener last asked for a read
+        self._pushes = 0
         self._observers: list[Callable[[ConfigState], None]] = []
         self._in_force: SettingsInForce[T]
         self.bootstrap = bootstrap
@@ -153,27 +158,41 @@ class NacosConfig(Generic[T]):
         """
         async with self._one_at_a_time:
             before = self.in_force.bound.merged
+            # What a snapshot says of documents that do not refresh is older than any start.
+            everything = self.state.snapshot_age is not None
             try:
-                contents = await self._reader.read(self.in_force.contents)
+                contents = await self._reader.read(self.in_force.contents, everything=everything)
             except (NacosError, StartError) as error:
                 self._unread(error)
             else:
-                self._read(contents)
-            return [change.key for change in changes(before, self.in_force.bound.merged)]
+                await self._consider(contents)
+            return changed_keys(before, self.in_force.bound.merged)
 
     def _pushed(self, key: str, content: str | None) -> None:
         if not self.loaded:
             # The first read takes it into account.
             return
         now = asyncio.get_running_loop().time()
-        if content is None:
+        self._pushes += 1
+        contents = {**self._in_force.contents, key: content or ""}
+        if content is None or self.state.snapshot_age is not None or _is_large(contents):
             self._verify_at = self._told_at = now
         else:
             self._verify_at = now + SETTLED
-            self._take({**self._in_force.contents, key: content}, self.state)
+            self._now(self._in_force.take(contents, self.state, time.time))
         self._stirred.set()
 
-    def _read(self, contents: Mapping[str, str]) -> None:
+    async def _consider(self, contents: Mapping[str, str]) -> None:
+        if not (_is_large(contents) and self._in_force.is_news(contents)):
+            self._read(contents)
+            return
+        pushes = self._pushes
+        decided = await asyncio.to_thread(self._in_force.decide, contents)
+        # A push of that time is newer, and has asked for a read of its own.
+        if self._pushes == pushes:
+            self._read(contents, decided)
+
+    def _read(self, contents: Mapping[str, str], decided: Good[T] | Bad[T] | None = None) -> None:
         told = asyncio.get_running_loop().time() - self._told_at < SETTLED
         if self.state.unread is not None:
             log.info("Nacos at %s answers again", self._server.address)
@@ -185,10 +204,7 @@ class NacosConfig(Generic[T]):
             fault = Fault(FaultKind.MISSING, message, time.time())
             self._now(self._in_force.refuse(contents, state, fault))
         else:
-            self._take(contents, state)
-
-    def _take(self, contents: Mapping[str, str], state: ConfigState) -> None:
-        self._now(self._in_force.take(contents, state, time.time))
+            self._now(self._in_force.take(contents, state, time.time, decided))
 
     def _unread(self, error: NacosError | StartError) -> None:
         before = self.state.unread
@@ -219,3 +235,7 @@ class NacosConfig(Generic[T]):
                 callback(state)
             except Exception:
                 log.exception("a component could not take over the state of the settings")
+
+
+def _is_large(contents: Mapping[str, str]) -> bool:
+    return sum(map(len, contents.values())) > _LARGE

@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from nacos_boot.nacos.error import NacosError, NacosForbiddenError, UnreachableError
-from nacos_boot.start.bootstrap import Bootstrap, DocumentSettings
+from nacos_boot.start.bootstrap import Bootstrap
+from nacos_boot.start.nacos_settings import DocumentSettings
 from nacos_boot.start.startup import StartError
 
 SETTLED = 1.0
@@ -16,7 +17,7 @@ The servers of a cluster learn of a publication one after the other, and each gi
 
 
 class ConfigServer(Protocol):
-    """What live configuration needs of Nacos; `nacos_client.NacosClient` is the real one."""
+    """What live configuration needs of Nacos; `nacos.client.NacosClient` is the real one."""
 
     @property
     def address(self) -> str:
@@ -85,8 +86,6 @@ class ConfigReader:
         """
         if not self._bootstrap.documents:
             # Nacos is needed for registration at most, and need not be there yet.
-            return {}
-        if not self._bootstrap.documents:
             return {}
         await self._server.connect()
         await self._listen()

@@ -14,7 +14,8 @@ from nacos_boot.config.nacos_config import NacosConfig
 from nacos_boot.config.pending import Pending
 from nacos_boot.config.state import Fault
 from nacos_boot.settings.changes import pinned
-from nacos_boot.start.bootstrap import Bootstrap, DocumentSettings
+from nacos_boot.start.bootstrap import Bootstrap
+from nacos_boot.start.nacos_settings import DocumentSettings
 
 _SPRINGS_HISTORY = 20
 _MILLISECOND = timedelta(milliseconds=1)
@@ -136,6 +137,7 @@ def _edit(edit: Edit) -> dict[str, Any]:
             {"key": one.key, "old": one.old, "new": one.new, "source": one.source}
             for one in edit.changes
         ],
+        "moreChanges": edit.more,
     }
 
 

@@ -7,8 +7,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from nacos_boot.documents.error import DocumentError
 from nacos_boot.documents.keys import join_key
-from nacos_boot.documents.parse import Document, DocumentError
+from nacos_boot.documents.parse import Document
 from nacos_boot.documents.profiles import ProfileError, matches, named_in
 from nacos_boot.settings.relaxed import uniform
 from nacos_boot.settings.sources import PropertySource, merge

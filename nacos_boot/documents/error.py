@@ -12,6 +12,9 @@ MAX_DEPTH = 50
 MAX_KEY = 1000
 """Characters of a key, written with all its dots."""
 
+MAX_NUMBER = 1000
+"""Characters of a number: YAML's numbers with colons (`1:30`) take time by the square of them."""
+
 
 class DocumentError(ValueError):
     """A document cannot be read; the message names the line and what was expected.

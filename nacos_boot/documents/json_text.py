@@ -1,11 +1,14 @@
-"""Read JSON text, with the line of every key, and within limits. Source: RFC 8259."""
+"""Read JSON text, with the line of every key, and within limits.
+
+Source: RFC 8259; Spring Boot reference, "JSON Application Properties" (null).
+"""
 
 import re
 from bisect import bisect_right
 from json.decoder import JSONDecodeError, JSONDecoder
 from typing import Any
 
-from nacos_boot.documents.error import MAX_DEPTH, MAX_VALUES, DocumentError
+from nacos_boot.documents.error import MAX_DEPTH, MAX_NUMBER, MAX_VALUES, DocumentError
 from nacos_boot.documents.keys import Entry, KeyPath, descended, extended, grow
 
 _BLANK = re.compile(r"[ \t\n\r]*")
@@ -18,8 +21,8 @@ _WORD = re.compile(r"[A-Za-z]+")
 def read_json(text: str) -> tuple[dict[str, Any], dict[str, int], int]:
     """Give the tree of a JSON object, the lines of its keys, and its own first line.
 
-    A dotted key means the same as the nested form. Raises DocumentError, for a key that is given
-    twice, too.
+    A dotted key means the same as the nested form; a key whose value is null is absent. Raises
+    DocumentError, for a key that is given twice, too.
     """
     return _Reading(text).document()
 
@@ -60,7 +63,10 @@ class _Reading:
         elif character == "[":
             self._array(path, key, line, depth)
         else:
-            self._entries.append((path, self._scalar(key), line))
+            value = self._scalar(key)
+            # Spring takes null for no value at all, so what is below stays; a list keeps its items.
+            if value is not None or any(isinstance(step, int) for step in path):
+                self._entries.append((path, value, line))
 
     def _object(self, path: KeyPath, key: str, line: int, depth: int) -> None:
         self._position += 1
@@ -108,12 +114,13 @@ class _Reading:
         if self._next() == '"':
             return self._string()
         if number := _NUMBER.match(self._text, self._position):
-            try:
-                value = float(number[0]) if number["real"] else int(number[0])
-            except ValueError as error:
+            if len(number[0]) > MAX_NUMBER:
                 raise DocumentError(
-                    f"the value of '{key}' cannot be read: {error}", line=self._line(), key=key
-                ) from error
+                    f"the value of '{key}' is a number of more than {MAX_NUMBER} characters",
+                    line=self._line(),
+                    key=key,
+                )
+            value = float(number[0]) if number["real"] else int(number[0])
             self._position = number.end()
             return value
         word = _WORD.match(self._text, self._position)

@@ -5,26 +5,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from nacos_boot.documents.error import (
-    MAX_DEPTH,
-    MAX_DOCUMENT_BYTES,
-    MAX_VALUES,
-    DocumentError,
-)
+from nacos_boot.documents.error import MAX_DOCUMENT_BYTES, DocumentError
 from nacos_boot.documents.json_text import read_json
 from nacos_boot.documents.properties_text import read_properties
 from nacos_boot.documents.yaml_text import read_yaml
-
-__all__ = [
-    "MAX_DEPTH",
-    "MAX_DOCUMENT_BYTES",
-    "MAX_VALUES",
-    "Document",
-    "DocumentError",
-    "DocumentKind",
-    "kind_of",
-    "parse",
-]
 
 DocumentKind = Literal["yml", "yaml", "properties", "json"]
 """The kinds of documents, by the ending of their names."""

@@ -3,6 +3,7 @@
 Source: Spring Boot, OriginTrackedYamlLoader; YAML 1.1 type repository.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +13,7 @@ from nacos_boot.documents.error import (
     MAX_DEPTH,
     MAX_DOCUMENT_BYTES,
     MAX_KEY,
+    MAX_NUMBER,
     MAX_VALUES,
     DocumentError,
 )
@@ -19,15 +21,21 @@ from nacos_boot.documents.keys import Entry, KeyPath, descended, extended, grow
 
 _NO_RESOLVERS = {"tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:value"}
 _MAP, _SEQUENCE, _MERGE = (f"tag:yaml.org,2002:{kind}" for kind in ("map", "seq", "merge"))
+_NUMBERS = {f"tag:yaml.org,2002:{kind}" for kind in ("int", "float")}
+# PyYAML wants a dot and a signed exponent in a number; SnakeYAML, which Spring uses, does not.
+_EXPONENT = re.compile(r"[-+]?(?:\d[\d_]*(?:\.[\d_]*)?|\.\d[\d_]*)[eE][-+]?\d+$", re.ASCII)
 
 
 class _Loader(yaml.CSafeLoader):
-    """YAML 1.1 as Spring reads it: a date stays text."""
+    """YAML 1.1 as Spring reads it: a date stays text, and `1e3` is a number."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's own class attribute, not ours to type
         first: [(tag, pattern) for tag, pattern in resolvers if tag not in _NO_RESOLVERS]
         for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
     }
+
+
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, "-+.0123456789")
 
 
 def read_yaml(text: str) -> Iterator[tuple[dict[str, Any], dict[str, int], int]]:
@@ -143,11 +151,18 @@ class _Reading:
             self._entries.append((path, self._value(node, key, line), line))
 
     def _value(self, node: yaml.Node, key: str, line: int) -> Any:
+        if node.tag in _NUMBERS and len(node.value) > MAX_NUMBER:
+            raise DocumentError(
+                f"the value of '{key}' is a number of more than {MAX_NUMBER} characters;"
+                " quote it where it is meant as text",
+                line=line,
+                key=key,
+            )
         try:
             value = self._loader.construct_object(node, deep=True)
         except yaml.YAMLError:
             raise
-        except (ValueError, LookupError, AttributeError, TypeError) as error:
+        except (ValueError, LookupError, AttributeError, TypeError, OverflowError) as error:
             # What PyYAML's constructors raise for a value that does not fit its tag.
             raise DocumentError(
                 f"the value of '{key}' cannot be read: {error}", line=line, key=key

@@ -9,7 +9,7 @@ from http import HTTPStatus
 
 import aiohttp
 
-from nacos_boot.start.bootstrap import NacosSettings
+from nacos_boot.start.nacos_settings import NacosSettings
 from nacos_boot.start.startup import StartError, retried
 
 log = logging.getLogger(__name__)

@@ -5,7 +5,6 @@ It works around what the SDK gets wrong: see docs/nacos-sdk.md.
 
 import asyncio
 import logging
-import re
 import tempfile
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
@@ -29,17 +28,17 @@ from nacos_boot.nacos.http import NacosHttp
 from nacos_boot.nacos.login import with_scheme
 from nacos_boot.nacos.read import read_either_way
 from nacos_boot.nacos.reconnects import Reconnects
-from nacos_boot.nacos.sdk_instance import identity, instance_of
+from nacos_boot.nacos.sdk_instance import identity, instance_of, of_other_kind
+from nacos_boot.nacos.sdk_login import SdkLogin
+from nacos_boot.nacos.sdk_servers import answering, begin_with
 from nacos_boot.nacos.sdk_tidy import ClientIp, keep_no_files, quieten, shut_down, without_token
 from nacos_boot.registry.instance import Instance
-from nacos_boot.start.bootstrap import NacosSettings
+from nacos_boot.start.nacos_settings import NacosSettings
 from nacos_boot.start.startup import StartError
 
 T = TypeVar("T")
 
 _FORBIDDEN = 403
-_BEING_MODIFIED = 400
-_OTHER_KIND = re.compile(r"is (ephemeral|persistent) service, can't register")
 _MOMENT = 0.02  # seconds
 _PATIENCE = 0.5  # seconds for an answer by gRPC before HTTP is tried
 
@@ -55,17 +54,18 @@ class NacosClient:
     """
 
     def __init__(self, settings: NacosSettings) -> None:
-        self._settings = settings
-        self._address = ", ".join(settings.server_addr)
+        self._settings, self._address = settings, ", ".join(settings.server_addr)
         self._timeout = settings.config.timeout.total_seconds()
         self._patience = min(_PATIENCE, self._timeout / 4)
         self._http = NacosHttp(settings, self._timeout - self._patience)
+        self._login = SdkLogin(settings)
         self._config: NacosConfigService | None = None
         self._naming: NacosNamingService | None = None
         self._reconnects = Reconnects()
         self._connecting = asyncio.Lock()
         self._connected = False
         self._closed = False
+        self._failed: int | None = None  # the server that the last attempt began with
         # The SDK insists on folders for logs and caches; it gets ones that end with us.
         self._folder = tempfile.TemporaryDirectory(prefix="nacos-sdk-", ignore_cleanup_errors=True)
 
@@ -86,9 +86,11 @@ class NacosClient:
                 return
             await self._http.log_in()
             _client_ip.use(await self._http.choose_client_ip())
+            first = await answering(self._settings.server_addr, self._failed)
             try:
-                await self._bounded(self._open(), "connect")
+                await self._bounded(self._open(first), "connect")
             except NacosError as error:
+                self._failed = first
                 await self._shut_down()
                 raise UnreachableError(
                     f"{error}: check spring.cloud.nacos.server-addr, and that the gRPC port,"
@@ -102,9 +104,8 @@ class NacosClient:
         Where the gRPC stream does not answer soon, HTTP does. Raises NacosForbiddenError,
         NacosError.
         """
-        configs = self._configs
         content = await read_either_way(
-            self._bounded(self._read(configs, data_id, group), f"read {data_id}"),
+            self._bounded(self._read(self._configs, data_id, group), f"read {data_id}"),
             lambda: self._http.get_config(data_id, group),
             self._patience,
             self._renew_login,
@@ -118,7 +119,7 @@ class NacosClient:
                 return str(found or "")
             except NacosException as error:
                 # Just published, and being written to disk there: a matter of milliseconds.
-                if error.error_code != _BEING_MODIFIED:
+                if "being modified" not in str(error):
                     raise
             await asyncio.sleep(_MOMENT)
 
@@ -170,30 +171,24 @@ class NacosClient:
         )
         what = f"register {instance.address}"
         try:
-            await self._bounded(self._names.register_instance(request), what)
+            await self._asked(lambda: self._names.register_instance(request), what)
         except NacosError as error:
-            kind = _OTHER_KIND.search(str(error))
-            if kind is None:
-                raise
-            raise NacosError(
-                f"Nacos at {self._address} refuses to {what}: the service"
-                f" '{instance.service}' is {kind[1]} there, and a service holds instances of one"
-                " kind only; change spring.cloud.nacos.discovery.ephemeral or .service, or"
-                " delete the service in the console"
-            ) from error
+            if reason := of_other_kind(instance, error):
+                raise NacosError(f"Nacos at {self._address} refuses to {what}: {reason}") from error
+            raise
 
     async def deregister(self, instance: Instance, group: str) -> None:
         """Take an instance out of the registry. Raises NacosError."""
         request = DeregisterInstanceParam(**identity(instance, group))
-        call = self._names.deregister_instance(request)
-        await self._bounded(call, f"deregister {instance.address}")
+        what = f"deregister {instance.address}"
+        await self._asked(lambda: self._names.deregister_instance(request), what)
 
     async def instances(self, service: str, group: str) -> tuple[Instance, ...]:
         """Ask the server for a service's instances, past every cache. Raises NacosError."""
         # The SDK's own list_instances() subscribes, and from then on answers from its cache.
-        found = await self._bounded(
-            self._names.grpc_client_proxy.query_instance_of_service(service, group, "", False),
-            f"list {service}",
+        names = self._names.grpc_client_proxy
+        found = await self._asked(
+            lambda: names.query_instance_of_service(service, group, "", False), f"list {service}"
         )
         return tuple(instance_of(service, item) for item in found.hosts) if found else ()
 
@@ -208,7 +203,7 @@ class NacosClient:
         request = SubscribeServiceParam(
             service_name=service, group_name=group, clusters=[], subscribe_callback=callback
         )
-        await self._bounded(self._names.subscribe(request), f"subscribe to {service}")
+        await self._asked(lambda: self._names.subscribe(request), f"subscribe to {service}")
 
     def on_reconnect(self, callback: Callable[[], None]) -> None:
         """Have `callback()` called each time that the naming connection was lost and is back.
@@ -223,12 +218,15 @@ class NacosClient:
         await self._shut_down()
         self._folder.cleanup()
 
-    async def _open(self) -> None:
+    async def _open(self, first: int | None) -> None:
         # The SDK's create_…() functions would leave their tasks behind when they fail.
         self._config = NacosConfigService(self._client_config())
         self._naming = NacosNamingService(self._client_config())
         quieten("config", "naming")
         keep_no_files(self._config)
+        self._login.use_for(self._config, self._naming)
+        if first is not None:
+            begin_with(first, self._config, self._naming)
         await self._config.grpc_client_proxy.start()
         naming = self._naming.grpc_client_proxy
         await naming.start()
@@ -253,12 +251,17 @@ class NacosClient:
                 f"Nacos at {self._address} failed to {what}: {without_token(error)}"
             ) from error
 
+    async def _asked(self, call: Callable[[], Awaitable[T]], what: str) -> T:
+        try:
+            return await self._bounded(call(), what)
+        except NacosForbiddenError:
+            await self._renew_login()
+        return await self._bounded(call(), what)
+
     async def _renew_login(self) -> None:
-        # By itself the SDK logs in again only when its token is too old, hours later.
-        for service in (self._config, self._naming):
-            if service is not None and self._settings.username:
-                connector = service.grpc_client_proxy.nacos_server_connector
-                await self._bounded(connector.auth_client.get_access_token(True), "log in again")
+        # A token is asked for again only when it is too old, hours later.
+        if self._settings.username:
+            await self._bounded(self._login.get_access_token(force_refresh=True), "log in again")
 
     def _client_config(self) -> ClientConfig:
         builder = (
@@ -269,10 +272,6 @@ class NacosClient:
             .log_dir(f"{self._folder.name}/log")
             .cache_dir(f"{self._folder.name}/cache")
         )
-        if self._settings.username:
-            builder = builder.username(self._settings.username).password(
-                self._settings.password.get_secret_value()
-            )
         config = builder.build()
         config.timeout_ms = self._timeout
         config.update_cache_when_empty = True

@@ -13,7 +13,7 @@ import aiohttp
 from nacos_boot.nacos.error import NacosError, NacosForbiddenError, UnreachableError
 from nacos_boot.nacos.login import Token, check_login, with_scheme
 from nacos_boot.registry.network import local_address
-from nacos_boot.start.bootstrap import NacosSettings
+from nacos_boot.start.nacos_settings import NacosSettings
 from nacos_boot.start.startup import StartError
 
 _MOMENT = 0.02  # seconds
@@ -30,6 +30,8 @@ _NOT_OFFERED = {
 _DONE = 0
 _ABSENT = 20004
 _BEING_MODIFIED = 20005
+# What Nacos 2 says with a 404; any other 404 is not about the document.
+_ABSENT_V1 = "config data not exist"
 
 
 class NacosHttp:
@@ -141,8 +143,10 @@ class NacosHttp:
         status, body = await self._get(session, "/nacos/v1/cs/configs", query)
         if status == HTTPStatus.OK:
             return body
-        if status == HTTPStatus.NOT_FOUND:
+        if status == HTTPStatus.NOT_FOUND and _ABSENT_V1 in body:
             return None
+        # It has neither interface, or was brought to Nacos 3 meanwhile.
+        self._is_nacos_3 = True
         raise ValueError(f"it answers {status}")
 
     async def _get(

@@ -10,17 +10,20 @@ from http import HTTPStatus
 import aiohttp
 
 from nacos_boot.nacos.error import UnreachableError
-from nacos_boot.start.bootstrap import NacosSettings
+from nacos_boot.start.nacos_settings import NacosSettings
 from nacos_boot.start.startup import StartError
 
 _REFUSED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
+LIFE = 18_000.0
+"""Seconds that a token is good for where the server does not say: Nacos's default."""
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """What a login gives; never to be shown."""
+    """What a login gives, never to be shown; `life` in seconds."""
 
     text: str = field(repr=False)
+    life: float = LIFE
 
 
 async def check_login(settings: NacosSettings) -> Token | None:
@@ -67,10 +70,11 @@ def with_scheme(server: str) -> str:
 
 def _token(body: bytes) -> Token | None:
     try:
-        text = json.loads(body)["accessToken"]
-    except (ValueError, KeyError, TypeError):
+        answer = json.loads(body)
+        text, life = answer["accessToken"], float(answer.get("tokenTtl", LIFE))
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
-    return Token(text) if isinstance(text, str) and text else None
+    return Token(text, life) if isinstance(text, str) and text else None
 
 
 def _fault(server: str, status: int, username: str) -> str:

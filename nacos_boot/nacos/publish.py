@@ -5,10 +5,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import get_args
 
-from nacos_boot.documents.parse import DocumentError, DocumentKind, kind_of, parse
+from nacos_boot.documents.error import DocumentError
+from nacos_boot.documents.parse import DocumentKind, kind_of, parse
 from nacos_boot.nacos.client import NacosClient
 from nacos_boot.nacos.error import NacosError
-from nacos_boot.start.bootstrap import NacosSettings
+from nacos_boot.start.nacos_settings import NacosSettings
 from nacos_boot.start.startup import StartError, retried
 
 log = logging.getLogger(__name__)

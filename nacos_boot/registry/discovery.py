@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 class DiscoveryServer(Protocol):
-    """What discovery needs of Nacos; `nacos_client.NacosClient` is the real one."""
+    """What discovery needs of Nacos; `nacos.client.NacosClient` is the real one."""
 
     async def connect(self) -> None:
         """Log in and connect, if that has not been done; raises StartError."""
@@ -83,7 +83,11 @@ class Discovery:
         """Subscribe, and pull the list at the watchdog's interval; runs until stopped."""
         while not self.stopped:
             self._stirred.clear()
-            await self.refresh()
+            try:
+                await self.refresh()
+            except Exception:
+                # A bug must not end the watch: the list would stay as it is for ever.
+                log.exception("the instances of %s could not be listed", self.service)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._pause()):
                     await self._stirred.wait()

@@ -20,7 +20,7 @@ _TRIES_OF_WHAT_DOES_NOT_HELP = 12
 
 
 class RegistryServer(Protocol):
-    """What registration needs of Nacos; `nacos_client.NacosClient` is the real one."""
+    """What registration needs of Nacos; `nacos.client.NacosClient` is the real one."""
 
     async def connect(self) -> None:
         """Log in and connect, if that has not been done; raises StartError."""
@@ -113,13 +113,17 @@ class Registration:
         """Keep the registry right; runs until cancelled."""
         while True:
             try:
-                async with asyncio.timeout(self._interval):
-                    await self._stirred.wait()
-            except TimeoutError:
-                await self._check()
-            else:
-                self._stirred.clear()
-                await self._put()
+                try:
+                    async with asyncio.timeout(self._interval):
+                        await self._stirred.wait()
+                except TimeoutError:
+                    await self._check()
+                else:
+                    self._stirred.clear()
+                    await self._put()
+            except Exception:
+                # A bug must not end the watch: nobody else would put the instance back.
+                log.exception("the registration of %s could not be checked", self.instance.address)
 
     def _reconnected(self) -> None:
         if not self._wanted:

@@ -1,6 +1,6 @@
 """Tell what a new configuration changes: keys, old and new values, secrets masked."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +11,7 @@ from nacos_boot.logs.masking import MASK, is_secret_name, masked
 from nacos_boot.settings.bind import Bound, display
 from nacos_boot.settings.relaxed import key_of
 from nacos_boot.settings.sources import MergedTree, leaves
-from nacos_boot.tools.written import as_written
+from nacos_boot.settings.written import as_written
 
 _ABSENT = object()
 
@@ -32,8 +32,14 @@ class KeyChange:
         return f"{self.key}: {self.old} -> {self.new} ({self.source})"
 
 
-def changes(before: MergedTree, after: MergedTree) -> tuple[KeyChange, ...]:
-    """List what differs, in the order of the dotted keys."""
+def changed_keys(before: MergedTree, after: MergedTree) -> list[str]:
+    """List the dotted keys whose values differ, in their order."""
+    old, new = _flat(before.tree), _flat(after.tree)
+    return [key for key in sorted({*old, *new}) if _differs(key, old, new)]
+
+
+def changes(before: MergedTree, after: MergedTree, keys: Iterable[str]) -> tuple[KeyChange, ...]:
+    """Tell the old and the new values of keys that differ."""
     old, new = _flat(before.tree), _flat(after.tree)
     return tuple(
         KeyChange(
@@ -42,8 +48,7 @@ def changes(before: MergedTree, after: MergedTree) -> tuple[KeyChange, ...]:
             _shown(key, new),
             (after if key in new else before).origin_of(key),
         )
-        for key in sorted({*old, *new})
-        if _differs(key, old, new)
+        for key in keys
     )
 
 

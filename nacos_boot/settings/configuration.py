@@ -7,7 +7,8 @@ from typing import Generic, TypeVar
 from pydantic import BaseModel
 
 from nacos_boot.documents.activation import Activated, activated
-from nacos_boot.documents.parse import DocumentError, parse
+from nacos_boot.documents.error import DocumentError
+from nacos_boot.documents.parse import parse
 from nacos_boot.settings.bind import Bound, Problem, SettingsError, bind, of_document
 from nacos_boot.settings.framework import FrameworkSettings
 from nacos_boot.settings.placeholders import Unset
@@ -55,10 +56,11 @@ def assemble(
     emptied = [source for key, source in before.items() if source.tree and not documents[key].tree]
     if emptied:
         raise SettingsError([_blank(source, "empty") for source in emptied])
-    below = bootstrap.below_local
+    below, general = bootstrap.below_local, bootstrap.below_profiles
     sources = [
+        *bootstrap.local[:general],
         *(source for key, source in documents.items() if key in below),
-        *bootstrap.local,
+        *bootstrap.local[general:],
         *(source for key, source in documents.items() if key not in below),
     ]
     bound, framework = _bound(model, bootstrap, sources, unset)

@@ -19,6 +19,7 @@ from nacos_boot.settings.relaxed import (
     value_of_map,
 )
 from nacos_boot.settings.sources import dotted
+from nacos_boot.settings.text import text_of
 
 
 def fitted(tree: Mapping[str, Any], model: type[BaseModel]) -> dict[str, Any]:
@@ -54,7 +55,7 @@ def _list(value: Any, item: Any) -> Any:
     if value is None:
         return []
     if section_of(item) is None and not isinstance(value, Mapping | list):
-        text = _text(value)
+        text = text_of(value)
         return [_fitted(part.strip(), item) for part in text.split(",") if part.strip()]
     return [_fitted(each, item) for each in value] if isinstance(value, list) else value
 
@@ -77,10 +78,4 @@ def _scalar(value: Any, kind: Any) -> Any:
         return value
     if value is None:
         return ""
-    return _text(value) if isinstance(value, bool | int | float) else value
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value)
+    return text_of(value) if isinstance(value, bool | int | float) else value

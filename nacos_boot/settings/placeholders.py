@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from nacos_boot.documents.keys import split_key
+from nacos_boot.settings.relaxed import uniform
+from nacos_boot.settings.text import text_of
 
 MAX_DEPTH = 32
 """Levels of placeholders within placeholders, or of values that refer to further values."""
@@ -18,6 +20,9 @@ MAX_REPLACEMENTS = 10_000
 
 MAX_LENGTH = 1_000_000
 """Characters that all the replacements in one tree may have together."""
+
+
+_ABSENT = object()
 
 
 class PlaceholderError(ValueError):
@@ -38,9 +43,10 @@ def resolve(
 ) -> dict[str, Any]:
     """Give the tree with every placeholder replaced.
 
-    A name is looked up in the environment as it is written, then as a dotted key of the tree, then
-    in the environment in its relaxed form (`server.port` as `SERVER_PORT`). A name without a value
-    is an error, unless `unset` gives one. Raises PlaceholderError.
+    A name is looked up in the environment as it is written, then as a dotted key of the tree in
+    whatever spelling, then in the environment in its relaxed form (`server.port` as `SERVER_PORT`).
+    A key that has no value (`name:`) is an empty text, as in Spring. A name that is nowhere is an
+    error, unless `unset` gives a value. Raises PlaceholderError.
     """
     resolver = _Resolver(_lookup_in(tree, environ), unset)
     return {key: resolver.walk(value, key) for key, value in tree.items()}
@@ -55,19 +61,29 @@ def expand(text: str, key: str, tree: Mapping[str, Any], environ: Mapping[str, s
 
 
 def _lookup_in(tree: Mapping[str, Any], environ: Mapping[str, str]) -> Callable[[str], Any]:
+    spellings: dict[int, dict[str, str]] = {}
+
+    def below(place: Any, step: str | int) -> Any:
+        if isinstance(step, int):
+            return place[step] if isinstance(place, list) and step < len(place) else _ABSENT
+        if not isinstance(place, Mapping):
+            return _ABSENT
+        if step in place:
+            return place[step]
+        if id(place) not in spellings:
+            spellings[id(place)] = {uniform(key): key for key in place}
+        written = spellings[id(place)].get(uniform(step))
+        return _ABSENT if written is None else place[written]
+
     def lookup(name: str) -> Any:
         if name in environ:
             return environ[name]
         place: Any = tree
         for step in split_key(name):
-            if isinstance(step, int):
-                found = isinstance(place, list) and step < len(place)
-            else:
-                found = isinstance(place, Mapping) and step in place
-            if not found:
+            place = below(place, step)
+            if place is _ABSENT:
                 return environ.get(name.replace(".", "_").replace("-", "").upper())
-            place = place[step]
-        return place
+        return "" if place is None else place
 
     return lookup
 
@@ -115,7 +131,7 @@ class _Resolver:
             raise PlaceholderError(key, f"the placeholder refers to itself ({chain})")
         found = self._lookup(name)
         if found is not None and not isinstance(found, Mapping | list):
-            value = self._expand(_as_text(found), key, (*trail, name), depth + 1)
+            value = self._expand(text_of(found), key, (*trail, name), depth + 1)
         elif default is not None:
             value = self._expand(default, key, trail, depth + 1)
         elif self._unset is not None:
@@ -164,9 +180,3 @@ def _split_default(inner: str) -> tuple[str, str | None]:
         elif character == ":" and depth == 0 and inner[position - 1 : position] != "\\":
             return inner[:position].replace("\\:", ":"), inner[position + 1 :]
     return inner.replace("\\:", ":"), None
-
-
-def _as_text(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value)

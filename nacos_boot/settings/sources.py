@@ -138,6 +138,25 @@ def dotted(tree: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def flat(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Give each value by its full key; those of lists are `key[0]`, as in Spring."""
+    found: dict[str, Any] = {}
+    for path, value in leaves(tree):
+        found.update(_items(".".join(path), value))
+    return found
+
+
+def _items(key: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, list | tuple) and value:
+        for index, item in enumerate(value):
+            yield from _items(f"{key}[{index}]", item)
+    elif isinstance(value, Mapping) and value:
+        for name, item in value.items():
+            yield from _items(f"{key}.{name}", item)
+    else:
+        yield key, "" if value is None or isinstance(value, list | tuple | Mapping) else value
+
+
 def _names(path: Iterable[str]) -> Sequence[str]:
     joined = ".".join(path)
     if "[" not in joined:

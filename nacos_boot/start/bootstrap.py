@@ -22,23 +22,8 @@ from nacos_boot.start.local_settings import (
     refuse_removed,
     unheeded,
 )
-from nacos_boot.start.nacos_settings import (
-    ConfigSettings,
-    DiscoverySettings,
-    DocumentSettings,
-    NacosSettings,
-)
+from nacos_boot.start.nacos_settings import DocumentSettings, NacosSettings
 from nacos_boot.start.startup import StartError
-
-__all__ = [
-    "Bootstrap",
-    "BootstrapSettings",
-    "ConfigSettings",
-    "DiscoverySettings",
-    "DocumentSettings",
-    "NacosSettings",
-    "load_bootstrap",
-]
 
 log = logging.getLogger(__name__)
 
@@ -47,10 +32,12 @@ log = logging.getLogger(__name__)
 class Bootstrap:
     """The start-up facts of one program.
 
-    `local` are the local files, from the weakest to the strongest, all below the documents in
-    Nacos; `arguments` is the command line (highest); `environ` is the environment that placeholders
-    and relaxed names are looked up in. `imports` are the documents of `spring.config.import`.
-    `local_names` are, for each profile that has no local file, those that were looked for.
+    `local` are the local files, from the weakest to the strongest. All are below the documents in
+    Nacos but for those of `below_local`, which only the first `below_profiles` files are below; the
+    others are for profiles. `arguments` is the command line (highest); `environ` is the environment
+    that placeholders and relaxed names are looked up in. `imports` are the documents of
+    `spring.config.import`. `local_names` are, for each profile that has no local file, those that
+    were looked for.
     """
 
     application: str
@@ -61,6 +48,7 @@ class Bootstrap:
     environ: Mapping[str, str]
     imports: tuple[Imported, ...] = ()
     local_names: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    below_profiles: int = 0
 
     @property
     def documents(self) -> tuple[DocumentSettings, ...]:
@@ -94,7 +82,7 @@ class Bootstrap:
 
     @property
     def below_local(self) -> frozenset[str]:
-        """The keys of the documents that local files go before (`preference=local`)."""
+        """The keys of the documents that local files of profiles go before (`preference=local`)."""
         return frozenset(each.document.key for each in self.imports if each.below_local)
 
     def kind_of(self, document: DocumentSettings) -> DocumentKind:
@@ -139,7 +127,7 @@ def load_bootstrap(
     try:
         command_line = from_arguments(arguments)
         profiles = chosen_profiles(files.unconditional(), environ, command_line)
-        said, with_file = files.for_profiles(profiles)
+        said, with_file, below_profiles = files.for_profiles(profiles)
         local = [each.source for each in said]
         bound = bind(BootstrapSettings, local, environ, [command_line])
         refuse_removed(bound.merged)
@@ -161,6 +149,7 @@ def load_bootstrap(
         profiles=profiles,
         nacos=_without_snapshot(spring.cloud.nacos),
         local=tuple(local),
+        below_profiles=below_profiles,
         arguments=command_line,
         environ=environ,
         imports=imports,

@@ -13,7 +13,7 @@ _NACOS = "nacos:"
 _TRUTH = {"true": True, "false": False}
 
 Preference = Literal["remote", "local"]
-"""Whether an imported document goes before the local files, or they before it."""
+"""Whether an imported document goes before the local files of profiles, or they before it."""
 
 
 class ImportFault(ValueError):  # noqa: N818 - ImportError is Python's own

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nacos_boot.documents.activation import Activated, activated
-from nacos_boot.documents.error import MAX_DOCUMENT_BYTES
-from nacos_boot.documents.parse import Document, DocumentError, kind_of, parse
+from nacos_boot.documents.error import MAX_DOCUMENT_BYTES, DocumentError
+from nacos_boot.documents.parse import Document, kind_of, parse
 from nacos_boot.documents.profiles import DEFAULT
 from nacos_boot.start.startup import StartError
 
@@ -53,20 +53,23 @@ class LocalFiles:
         """Give what is said whatever the profiles, from the weakest to the strongest."""
         return [file.activated(None) for files in self._general.values() for file in files]
 
-    def for_profiles(self, profiles: Sequence[str]) -> tuple[list[Activated], frozenset[str]]:
+    def for_profiles(self, profiles: Sequence[str]) -> tuple[list[Activated], frozenset[str], int]:
         """Give what is said for the profiles, from the weakest to the strongest.
 
-        And which profiles have a file of their own.
+        And which profiles have a file of their own; and how many of the files come before those
+        for profiles that no other file goes before.
         """
         found: list[Activated] = []
         with_file: set[str] = set()
+        below = 0
         for stem, files in self._general.items():
             found += [file.activated(profiles) for file in files]
+            below = len(found) if files else below
             for profile in profiles or (DEFAULT,):
                 for file in self._read(f"{stem}-{profile}", of_profile=True):
                     with_file.add(profile)
                     found.append(file.activated(profiles))
-        return found, frozenset(with_file)
+        return found, frozenset(with_file), below
 
     def names_for(self, profile: str) -> list[str]:
         """Name the files in which a profile is looked for, for messages."""

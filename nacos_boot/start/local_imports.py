@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nacos_boot.documents.activation import Activated, Found, texts
-from nacos_boot.documents.parse import DocumentError
+from nacos_boot.documents.error import DocumentError
 from nacos_boot.settings.bind import Problem, SettingsError, display
 from nacos_boot.settings.environment import from_environment, from_json_variable
 from nacos_boot.settings.placeholders import PlaceholderError, expand
@@ -24,7 +24,7 @@ _KEY = "spring.config.import"
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """A document that the program imports; `below_local`: local files go before it."""
+    """A document that the program imports; `below_local`: local files of profiles go before it."""
 
     document: DocumentSettings
     optional: bool

@@ -9,8 +9,8 @@ from nacos_boot.settings.relaxed import uniform
 from nacos_boot.settings.section import OpenSection
 from nacos_boot.settings.setting import setting
 from nacos_boot.settings.sources import MergedTree, PropertySource
+from nacos_boot.settings.unread import unread_keys
 from nacos_boot.start.nacos_settings import CommaSeparated, NacosSettings
-from nacos_boot.tools.unread import unread_keys
 
 _NACOS = "spring.cloud.nacos"
 _REMOVED = {

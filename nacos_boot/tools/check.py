@@ -10,9 +10,10 @@ from nacos_boot.settings.bind import Problem, SettingsError
 from nacos_boot.settings.configuration import assemble
 from nacos_boot.settings.framework import FrameworkSettings, read_too_late
 from nacos_boot.settings.sources import PropertySource, leaves
-from nacos_boot.start.bootstrap import Bootstrap, ConfigSettings, NacosSettings
-from nacos_boot.tools.setting_list import settings_of
-from nacos_boot.tools.unread import nearest_key, unread_keys
+from nacos_boot.settings.unread import unread_keys
+from nacos_boot.start.bootstrap import Bootstrap
+from nacos_boot.start.nacos_settings import ConfigSettings, NacosSettings
+from nacos_boot.tools.setting_list import nearest_key, settings_of
 
 
 class Level(StrEnum):

@@ -10,7 +10,7 @@ from nacos_boot.nacos.publish import publish
 from nacos_boot.program import Stop, run_program
 from nacos_boot.settings.bind import SettingsError, bind
 from nacos_boot.settings.sources import PropertySource
-from nacos_boot.start.bootstrap import NacosSettings
+from nacos_boot.start.nacos_settings import NacosSettings
 
 _WRONG_USE = 2
 

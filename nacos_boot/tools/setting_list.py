@@ -1,6 +1,7 @@
 """List every setting of a program: key, default, meaning, unit, and what a change of it does."""
 
-from collections.abc import Iterator
+import difflib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Literal, get_args, get_origin
@@ -42,6 +43,12 @@ class Described:
 def settings_of(model: type[BaseModel]) -> list[Described]:
     """List the settings of a model in the order of its declarations."""
     return list(_walk(model, _instance(model), ()))
+
+
+def nearest_key(key: str, models: Sequence[type[BaseModel]]) -> str | None:
+    """Give the setting whose key looks most like this one, if any does."""
+    known = [one.key for model in models for one in settings_of(model)]
+    return next(iter(difflib.get_close_matches(key, known, n=1, cutoff=0.8)), None)
 
 
 def _walk(

@@ -10,8 +10,8 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
+from nacos_boot.settings.written import as_written
 from nacos_boot.tools.setting_list import REQUIRED, Described, settings_of
-from nacos_boot.tools.written import as_written
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _DURATION = (

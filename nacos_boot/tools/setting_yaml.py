@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 
 from pydantic import BaseModel
 
+from nacos_boot.settings.written import yaml_value
 from nacos_boot.tools.setting_list import ITEM, REQUIRED, Described, settings_of
-from nacos_boot.tools.written import yaml_value
 
 _WIDTH = 100
 

@@ -13,14 +13,16 @@ from typing import Any
 import pytest
 from aiohttp import web
 from v2.nacos import NacosException
+from v2.nacos.transport.http_agent import HttpAgent
 
 from devtools.ports import LOOPBACK, free_port
 from devtools.servers import Servers
 from nacos_boot.nacos.client import NacosClient
 from nacos_boot.nacos.error import NacosError, UnreachableError
 from nacos_boot.registry.instance import Instance
-from nacos_boot.start.bootstrap import NacosSettings
+from nacos_boot.start.nacos_settings import NacosSettings
 from nacos_boot.start.startup import StartError
+from tests.nacos_admin import NacosAdmin
 from tests.waiting import eventually
 
 GROUP = "DEFAULT_GROUP"
@@ -113,6 +115,88 @@ async def unreachable(address: str, username: str) -> None:
         assert "spring.cloud.nacos.server-addr" in str(caught.value)
     # Nothing of the attempts runs on.
     await eventually(lambda: sdk_tasks() <= tasks, limit=1)
+    await client.close()
+
+
+async def test_one_server_of_several_is_enough(address: str, ours: Instance) -> None:
+    down = [f"{LOOPBACK}:{free_port()}" for _ in range(2)]
+    found = settings(address).model_copy(update={"server_addr": [down[0], address, down[1]]})
+    for _ in range(4):
+        client = NacosClient(found)
+        # The SDK would begin with any of them, and wait 3 s for each that is down.
+        async with asyncio.timeout(2.5):
+            await client.connect()
+            assert await client.get_config(DATA_ID, GROUP) is None
+            assert await client.instances(ours.service, GROUP) == ()
+        await client.close()
+
+
+async def test_namespaces_and_groups_are_apart_for_documents_and_instances(
+    address: str, nacos: NacosAdmin, ours: Instance
+) -> None:
+    namespace, group = f"team-{uuid.uuid4().hex[:8]}", "SHOPS"
+    await asyncio.to_thread(nacos.add_namespace, namespace)
+    public = NacosClient(settings(address))
+    client = NacosClient(settings(address).model_copy(update={"namespace": namespace}))
+    await public.connect()
+    await client.connect()
+    told: list[str | None] = []
+    await client.listen("shop.yml", group, told.append)
+    await client.start_listening()
+    await client.publish_config("shop.yml", group, "a: 1")
+    await eventually(lambda: told == ["a: 1"])
+
+    async def read_both_ways() -> bool:
+        found = {await client.get_config("shop.yml", group)}
+        return found | {await client._http.get_config("shop.yml", group)} == {"a: 1"}
+
+    await eventually(read_both_ways)
+    assert await client.get_config("shop.yml", GROUP) is None
+    assert await public.get_config("shop.yml", group) is None
+    assert await public._http.get_config("shop.yml", group) is None
+
+    await client.register(ours, group)
+    assert await client.instances(ours.service, group) == (ours,)
+    assert await client.instances(ours.service, GROUP) == ()
+    assert await public.instances(ours.service, group) == ()
+    await client.close()
+    await public.close()
+
+
+async def test_the_sdk_never_writes_the_password_into_an_address(
+    address: str, ours: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    async def request(_agent: object, url: str, *_: object) -> tuple[None, str]:
+        asked.append(url)
+        return None, "no HTTP from the SDK"
+
+    monkeypatch.setattr(HttpAgent, "request", request)
+    client = NacosClient(settings(address))
+    await client.connect()
+    assert await client.get_config(DATA_ID, GROUP) is None
+    await client.register(ours, GROUP)
+    assert await client.instances(ours.service, GROUP) == (ours,)
+    await client.close()
+    assert asked == []
+
+
+async def test_a_token_that_the_server_no_longer_knows_does_not_cost_the_registration(
+    address: str, ours: Instance
+) -> None:
+    client = NacosClient(settings(address))
+    await client.connect()
+    connector = client._names.grpc_client_proxy.nacos_server_connector
+    calls: list[Callable[[], Awaitable[Any]]] = [
+        lambda: client.register(ours, GROUP),
+        lambda: client.instances(ours.service, GROUP),
+        lambda: client.subscribe(ours.service, GROUP, lambda _: None),
+        lambda: client.deregister(ours, GROUP),
+    ]
+    for call in calls:
+        connector.auth_client.access_token = "unknown"
+        await call()
     await client.close()
 
 

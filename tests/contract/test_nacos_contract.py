@@ -12,7 +12,7 @@ from devtools.servers import Servers
 from nacos_boot.nacos.client import NacosClient
 from nacos_boot.nacos.error import NacosError, UnreachableError
 from nacos_boot.registry.instance import Instance
-from nacos_boot.start.bootstrap import NacosSettings
+from nacos_boot.start.nacos_settings import NacosSettings
 from nacos_boot.start.startup import StartError
 from tests.fakes.nacos import GROUP, FakeNacos, FakeNacosClient
 from tests.nacos_admin import NacosAdmin

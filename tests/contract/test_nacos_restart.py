@@ -16,7 +16,7 @@ from nacos_boot.nacos.client import NacosClient
 from nacos_boot.registry.discovery import Discovery
 from nacos_boot.registry.instance import Instance
 from nacos_boot.registry.registration import Registration
-from nacos_boot.start.bootstrap import NacosSettings
+from nacos_boot.start.nacos_settings import NacosSettings
 from tests.waiting import eventually
 
 GROUP = "DEFAULT_GROUP"

@@ -10,7 +10,7 @@ import yaml
 from websockets.asyncio.client import ClientConnection
 
 from nacos_boot.nacos.client import NacosClient
-from nacos_boot.start.bootstrap import NacosSettings
+from nacos_boot.start.nacos_settings import NacosSettings
 from tests.cluster import NODE_DOCUMENT, ClusterUnderTest, Program, document_md5s, merged
 from tests.e2e.test_start import SOON, fails
 from tests.waiting import eventually

@@ -103,7 +103,7 @@ def _edited(instance: Instance, changes: dict[str, Any]) -> Instance:
 
 
 class FakeNacosClient:
-    """What `nacos_client.NacosClient` is to the real server."""
+    """What `nacos.client.NacosClient` is to the real server."""
 
     def __init__(self, server: FakeNacos, password: str = "nacos") -> None:
         self._server = server

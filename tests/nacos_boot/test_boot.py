@@ -1,5 +1,6 @@
 """A program's ties to Nacos put together, with the fake Nacos behind them."""
 
+import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator
@@ -67,6 +68,25 @@ async def test_what_the_registry_is_told(nacos: FakeNacos, booted: Boot[DemoSett
         "nacos.config.md5": booted.config.state.md5,
         "zone": "a",
     }
+
+
+async def test_a_registration_that_was_interrupted_leaves_nothing_behind(
+    nacos: FakeNacos, background: Background, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Unanswered(FakeNacosClient):
+        async def register(self, instance: Instance, group: str) -> None:
+            nacos.put(instance, group)
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(boot_module, "NacosClient", lambda _settings: Unanswered(nacos))
+    boot = Boot(DemoSettings, bootstrap(tmp_path, LOCAL), background, version="1.2.3")
+    await boot.load()
+    registering = asyncio.create_task(boot.register(8081))
+    await eventually(lambda: nacos.instances("demo"))
+    registering.cancel()
+    await asyncio.gather(registering, return_exceptions=True)
+    await boot.close()
+    assert nacos.instances("demo") == ()
 
 
 async def test_the_registry_is_told_of_new_settings(
@@ -261,6 +281,26 @@ async def test_discovery_follows_services(nacos: FakeNacos, booted: Boot[DemoSet
     assert list(details["details"]["services"]) == ["shop"]
 
 
+async def test_what_needs_a_restart_stays_as_it_was_at_the_start(
+    nacos: FakeNacos, booted: Boot[DemoSettings]
+) -> None:
+    await booted.register(8081)
+    nacos.publish(
+        "demo.yml",
+        "spring.cloud.nacos.discovery: {enabled: false, group: SHOPS, secure: true, weight: 3}",
+    )
+    await eventually(lambda: [found.weight for found in nacos.instances("demo")] == [3])
+    assert "secure" not in nacos.instances("demo")[0].metadata
+    assert {pending.key.rpartition(".")[2] for pending in booted.config.state.pending} == {
+        "enabled",
+        "group",
+        "secure",
+    }
+    discovery = booted.discover("demo")
+    await eventually(lambda: len(discovery.instances) == 1)
+    assert discovery.group == GROUP
+
+
 async def test_discovery_may_be_switched_off(
     nacos: FakeNacos, background: Background, tmp_path: Path
 ) -> None:
@@ -306,7 +346,8 @@ async def test_the_nacosdiscovery_endpoint(nacos: FakeNacos, booted: Boot[DemoSe
     properties = body["NacosDiscoveryProperties"]
     assert properties["serverAddr"] == "fake:8848"
     assert properties["weight"] == 2.0
-    assert properties["clusterName"] == "EAST"
+    # That needs a restart.
+    assert properties["clusterName"] == "DEFAULT"
     assert properties["registerEnabled"] is True
     assert "password" not in properties
     assert properties["metadata"] == {"zone": "a", "access-token": "******"}

@@ -101,7 +101,9 @@ def test_an_indicator_that_raises_is_down_and_the_others_are_shown(
 def test_details_hold_no_secret() -> None:
     health = registry()
     error = "amqp://guest:hunter2@rabbit:5672/ refused"
-    health.add("rabbit", lambda: Health(Status.DOWN, {"error": error, "port": 1}), readiness=True)
+    said = {"error": error, "port": 1, "nodes": [{"error": error}]}
+    health.add("rabbit", lambda: Health(Status.DOWN, said), readiness=True)
     _, body = health.everything()
     details = body["components"]["rabbit"]["details"]
-    assert details == {"error": "amqp://guest:******@rabbit:5672/ refused", "port": 1}
+    veiled = "amqp://guest:******@rabbit:5672/ refused"
+    assert details == {"error": veiled, "port": 1, "nodes": [{"error": veiled}]}

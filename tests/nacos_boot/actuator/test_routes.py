@@ -150,9 +150,26 @@ async def test_the_content_type_is_the_one_asked_for(
     client: Client, accept: str | None, content_type: str
 ) -> None:
     headers = {"accept": accept} if accept else {}
-    for path in ("/actuator", "/actuator/shown", "/actuator/other"):
+    for path in ("/actuator", "/actuator/shown"):
         response = await client.get(path, headers=headers)
         assert response.content_type == content_type
+
+
+@pytest.mark.parametrize(
+    ("accept", "content_type"),
+    [
+        (None, "application/json"),
+        ("*/*", "application/json"),
+        ("application/json", "application/json"),
+        (SPRING_TYPE, SPRING_TYPE),
+        ("image/png", "application/json"),
+    ],
+)
+async def test_an_error_is_plain_json_unless_asked_otherwise(
+    client: Client, accept: str | None, content_type: str
+) -> None:
+    response = await client.get("/actuator/other", headers={"accept": accept} if accept else {})
+    assert (response.status_code, response.content_type) == (404, content_type)
 
 
 async def test_a_type_that_cannot_be_had_is_406(client: Client) -> None:

@@ -74,6 +74,22 @@ async def test_health_and_its_status_code(
         assert await get(client, path) == (code, redis)
 
 
+async def test_health_as_spring_boot_2_wrote_it(client: Client, health: HealthRegistry) -> None:
+    # Spring Boot Admin's pages ask so.
+    kinds = ["vnd.spring-boot.actuator.v2+json", "vnd.spring-boot.actuator.v1+json", "json"]
+    accept = ",".join(f"application/{kind}" for kind in kinds)
+    health.add("redis", lambda: Health(Status.UP, {"address": "r:6379"}), readiness=True)
+    redis = {"status": "UP", "details": {"address": "r:6379"}}
+    for path in ("/actuator/health", "/actuator/health/readiness"):
+        response = await client.get(path, headers={"accept": accept})
+        assert response.content_type == f"application/{kinds[0]}"
+        body = json.loads(await response.get_data())
+        assert body["details"]["redis"] == redis
+        assert "components" not in body
+    response = await client.get("/actuator/health/redis", headers={"accept": accept})
+    assert json.loads(await response.get_data()) == redis
+
+
 async def test_liveness_ignores_everything(client: Client, health: HealthRegistry) -> None:
     health.accepting = False
     health.add("redis", lambda: Health(Status.DOWN), readiness=True)

@@ -5,12 +5,15 @@ import logging
 import random
 import re
 import shutil
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Self
 
 import pytest
+from pydantic import model_validator
 
 from nacos_boot.config import nacos_config as config_module
 from nacos_boot.config import reader as config_reader
@@ -202,6 +205,25 @@ async def test_a_start_from_the_snapshot_and_catching_up(
         # From here on the listener works as after any start.
         nacos.publish("demo.yml", "demo: {mode: slow}")
         await eventually(lambda: mode(config) == "slow")
+
+
+async def test_after_a_start_from_the_snapshot_every_document_is_read_again(
+    nacos: FakeNacos, new: New
+) -> None:
+    nacos.publish("fixed.yml", "server.port: 1")
+    await new().load()
+    nacos.publish("fixed.yml", "server.port: 2")
+    nacos.up = False
+    async with watched(new(OFTEN)) as config:
+        assert config.live.current.server.port == 1
+        nacos.up = True
+        await eventually(lambda: config.state.snapshot_age is None)
+        assert config.live.current.server.port == 2
+        # From here on it is one that does not refresh.
+        nacos.publish("fixed.yml", "server.port: 3")
+        nacos.publish("demo.yml", "demo: {mode: fast}")
+        await eventually(lambda: mode(config) == "fast")
+        assert config.live.current.server.port == 2
 
 
 async def test_nacos_is_not_asked_where_configuration_from_it_is_switched_off(
@@ -491,6 +513,66 @@ async def test_the_watch_ends_at_once_while_nacos_hangs(nacos: FakeNacos, tmp_pa
     async with asyncio.timeout(1):
         await asyncio.gather(watch, return_exceptions=True)
     assert asyncio.all_tasks() <= tasks
+
+
+class Considered:
+    """Settings of which one kind is considered for as long as a test wants."""
+
+    def __init__(self) -> None:
+        self.begun, self.end = threading.Event(), threading.Event()
+        considered = self
+
+        class Settings(DemoSettings):
+            @model_validator(mode="after")
+            def _considered(self) -> Self:
+                if self.server.port == 1:
+                    considered.begun.set()
+                    assert considered.end.wait(5), "the event loop was held up"
+                return self
+
+        self.model = Settings
+
+
+LARGE = f"# {'x' * 200_000}\nserver.port: 1"
+
+
+async def test_a_large_document_does_not_hold_up_the_program(
+    nacos: FakeNacos, tmp_path: Path
+) -> None:
+    considered = Considered()
+    async with watched(
+        NacosConfig(considered.model, bootstrap(tmp_path), FakeNacosClient(nacos))
+    ) as config:
+        nacos.publish("demo.yml", LARGE)
+        await eventually(considered.begun.is_set)
+        assert config.live.current.server.port == 8080
+        considered.end.set()
+        await eventually(lambda: config.live.current.server.port == 1)
+        assert config.state.error is None
+        nacos.publish("demo.yml", f"{LARGE}\nserver.port: 2")
+        await eventually(lambda: "stands twice" in str(config.state.error))
+        assert config.live.current.server.port == 1
+
+
+@pytest.mark.parametrize("rest", ["", f"\n# {'y' * 200_000}"], ids=["small", "large"])
+async def test_what_is_published_while_a_large_document_is_considered_counts(
+    nacos: FakeNacos, tmp_path: Path, rest: str
+) -> None:
+    considered = Considered()
+    async with watched(
+        NacosConfig(considered.model, bootstrap(tmp_path), FakeNacosClient(nacos))
+    ) as config:
+        ports: list[int] = []
+        config.live.subscribe(lambda _, new: ports.append(new.server.port))
+        nacos.publish("demo.yml", LARGE)
+        await eventually(considered.begun.is_set)
+        nacos.publish("demo.yml", f"server.port: 2{rest}")
+        for _ in range(10):
+            await asyncio.sleep(0)
+        considered.end.set()
+        await eventually(lambda: config.live.current.server.port == 2)
+        await config.refresh()
+        assert ports == [2]
 
 
 async def test_nacos_away_leaves_the_settings_in_force(

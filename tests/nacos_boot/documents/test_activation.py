@@ -1,7 +1,8 @@
 import pytest
 
 from nacos_boot.documents.activation import activated
-from nacos_boot.documents.parse import DocumentError, parse
+from nacos_boot.documents.error import DocumentError
+from nacos_boot.documents.parse import parse
 
 TEXT = """\
 mode: all

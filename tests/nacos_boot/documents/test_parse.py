@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nacos_boot.documents.parse import DocumentError, DocumentKind, kind_of, parse
+from nacos_boot.documents.error import DocumentError
+from nacos_boot.documents.parse import DocumentKind, kind_of, parse
 
 
 def parse_yaml(text: str) -> dict[str, Any]:
@@ -33,6 +34,8 @@ def parse_yaml(text: str) -> dict[str, Any]:
         pytest.param('a: {"[b.c]": 1}', {"a": {"[b.c]": 1}}, id="a name in brackets"),
         pytest.param('a: {"[b]": 1}', {"a": {"b": 1}}, id="brackets for nothing"),
         pytest.param("a: 010\nb: '010'\nc: 0x1F", {"a": 8, "b": "010", "c": 31}, id="numbers"),
+        pytest.param("a: 1e3\nb: -1.5E-2", {"a": 1000.0, "b": -0.015}, id="exponents"),
+        pytest.param("a: '1e3'\nb: 1e3x", {"a": "1e3", "b": "1e3x"}, id="no exponents"),
         pytest.param("a: 1\r\nb:\r\n  c: 2\r\n", {"a": 1, "b": {"c": 2}}, id="CRLF"),
         pytest.param("a: {}\nb: []", {"a": {}, "b": []}, id="nothing in them"),
         pytest.param("a: ~\na.b: 1", {"a": {"b": 1}}, id="filled after no value"),
@@ -101,7 +104,10 @@ LONG_ALIASES = f"a: &a {'x' * 900_000}\nb:\n- *a\n- *a\n"
         pytest.param(LONG_ALIASES, 3, "1000000 characters, aliases written", id="bomb of texts"),
         pytest.param("a: 1\n---\nb: {c: 1, c: 2}", 3, "'c' stands twice", id="a later document"),
         pytest.param("a: \ud800", 1, "(U+D800)", id="half a character"),
-        pytest.param("a: " + "9" * 5000, 1, "5000 digits", id="huge number"),
+        pytest.param("a: " + "9" * 5000, 1, "more than 1000", id="huge number"),
+        pytest.param("a: 1" + ":1" * 400_000, 1, "more than 1000", id="huge number in base 60"),
+        pytest.param("a: 1" + ":1" * 300 + ".5", 1, "too large", id="a real number out of range"),
+        pytest.param("a: 0x" + "f" * 90_000, 1, "more than 1000", id="huge number in base 16"),
         pytest.param("a: &a\n  b: *a", 2, "'*a' contains itself", id="alias to itself"),
         pytest.param("a: &a [*a]", 1, "'*a' contains itself", id="list in itself"),
         pytest.param(bomb("[*, *, *, *, *, *, *, *]"), 5, "10000 values", id="bomb of lists"),

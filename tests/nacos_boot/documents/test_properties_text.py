@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nacos_boot.documents.parse import DocumentError, parse
+from nacos_boot.documents.error import DocumentError
+from nacos_boot.documents.parse import parse
 
 
 def read(text: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from devtools.ports import LOOPBACK, free_port
 from nacos_boot.nacos.admin_user import create_admin
-from nacos_boot.start.bootstrap import NacosSettings
+from nacos_boot.start.nacos_settings import NacosSettings
 from nacos_boot.start.startup import StartError
 
 CREATED = {"code": 0, "message": "success", "data": {"username": "nacos"}}

@@ -10,7 +10,7 @@ from aiohttp import web
 from devtools.ports import LOOPBACK, free_port
 from nacos_boot.nacos.error import NacosError, NacosForbiddenError
 from nacos_boot.nacos.http import NacosHttp
-from nacos_boot.start.bootstrap import NacosSettings
+from nacos_boot.start.nacos_settings import NacosSettings
 
 V1, V3 = "/nacos/v1/cs/configs", "/nacos/v3/client/cs/config"
 LOGIN = "/nacos/v1/auth/users/login"
@@ -107,6 +107,24 @@ async def test_documents_of_every_server(paths: tuple[str, ...]) -> None:
         assert await reader.get_config("empty.yml", GROUP) == ""
         nacos.busy = 2
         assert await reader.get_config("a.yml", GROUP) == "a: é 漢\r\n"
+
+
+async def test_a_page_that_is_not_nacoss_is_no_absent_document() -> None:
+    async with Nacos().running() as proxy:  # it answers 404 to everything
+        with pytest.raises(NacosError, match=r"cannot be asked for a\.yml \(.*: it answers 404"):
+            await http(proxy).get_config("a.yml", GROUP)
+
+
+async def test_a_server_that_is_brought_to_nacos_3_is_followed() -> None:
+    old, new = Nacos(V1), Nacos(V3)
+    old.documents = new.documents = {"a.yml": "a: 1"}
+    async with old.running() as before, new.running() as after:
+        reader = http(before)
+        assert await reader.get_config("a.yml", GROUP) == "a: 1"
+        reader._settings = reader._settings.model_copy(update={"server_addr": [after]})
+        with pytest.raises(NacosError, match="it answers 404"):
+            await reader.get_config("a.yml", GROUP)
+        assert await reader.get_config("a.yml", GROUP) == "a: 1"
 
 
 async def test_what_the_server_is_told() -> None:

@@ -10,7 +10,7 @@ from aiohttp import web
 from devtools.ports import LOOPBACK, free_port
 from nacos_boot.nacos.error import UnreachableError
 from nacos_boot.nacos.login import check_login, with_scheme
-from nacos_boot.start.bootstrap import NacosSettings
+from nacos_boot.start.nacos_settings import NacosSettings
 from nacos_boot.start.startup import StartError
 
 

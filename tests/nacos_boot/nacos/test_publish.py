@@ -4,7 +4,7 @@ import pytest
 
 from nacos_boot.nacos import publish as publish_module
 from nacos_boot.nacos.publish import publish
-from nacos_boot.start.bootstrap import NacosSettings
+from nacos_boot.start.nacos_settings import NacosSettings
 from nacos_boot.start.startup import StartError
 from tests.fakes.nacos import GROUP, FakeNacos, FakeNacosClient
 

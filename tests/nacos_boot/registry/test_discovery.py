@@ -51,6 +51,26 @@ async def test_the_list_is_pushed_down_to_the_last_instances_removal(nacos: Fake
         await eventually(lambda: discovery.instances == ())
 
 
+async def test_a_client_with_a_bug_does_not_end_the_watch(
+    nacos: FakeNacos, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken(FakeNacosClient):
+        broken = True
+
+        async def instances(self, service: str, group: str) -> tuple[Instance, ...]:
+            if self.broken:
+                raise TypeError("a bug in the client")
+            return await super().instances(service, group)
+
+    client = Broken(nacos)
+    nacos.deaf = True
+    async with following(nacos, OFTEN, client) as discovery:
+        await eventually(lambda: "a bug in the client" in caplog.text)
+        client.broken = False
+        nacos.put(ONE, GROUP)
+        await eventually(lambda: discovery.instances == (ONE,))
+
+
 async def test_a_change_of_metadata_or_weight_is_a_change(nacos: FakeNacos) -> None:
     nacos.put(ONE, GROUP)
     changed = Instance("demo", "10.0.0.1", 81, weight=0.5, metadata={"zone": "a"})

@@ -66,6 +66,29 @@ def update(registration: Registration, **changes: Any) -> None:
     registration.update(**{**now, **changes})
 
 
+class Broken(FakeNacosClient):
+    """A client that has a bug for as long as it is broken."""
+
+    broken = False
+
+    async def instances(self, service: str, group: str) -> tuple[Instance, ...]:
+        if self.broken:
+            raise TypeError("a bug in the client")
+        return await super().instances(service, group)
+
+
+async def test_a_client_with_a_bug_does_not_end_the_watch(
+    nacos: FakeNacos, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = Broken(nacos)
+    async with registered(client, OFTEN):
+        client.broken = True
+        await eventually(lambda: "a bug in the client" in caplog.text)
+        client.broken = False
+        nacos.lose("demo")
+        await eventually(lambda: nacos.instances("demo") == (OURS,))
+
+
 async def test_registered_and_taken_out(nacos: FakeNacos, client: Counting) -> None:
     nacos.put(OTHER, GROUP)
     async with registered(client) as registration:

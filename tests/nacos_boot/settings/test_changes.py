@@ -5,7 +5,7 @@ import pytest
 from pydantic import SecretStr
 
 from nacos_boot.settings.bind import Bound, bind
-from nacos_boot.settings.changes import changes, pinned, shown, without_effect
+from nacos_boot.settings.changes import changed_keys, changes, pinned, shown, without_effect
 from nacos_boot.settings.section import Section
 from nacos_boot.settings.sources import PropertySource
 from tests.nacos_boot.samples import DemoSettings
@@ -56,7 +56,7 @@ def bound(
 )
 def test_what_changed(old: dict[str, Any], new: dict[str, Any], keys: list[str], text: str) -> None:
     before, after = bound(old).merged, bound(new).merged
-    found = changes(before, after)
+    found = changes(before, after, changed_keys(before, after))
     assert [change.key for change in found] == keys
     assert ", ".join(map(str, found)) == text
 

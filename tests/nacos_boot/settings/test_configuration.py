@@ -98,18 +98,24 @@ def test_documents_are_read_by_their_kind_and_for_the_active_profiles(tmp_path: 
     assert found.missing == ("demo-eu.json",)
 
 
-def test_a_document_may_stand_below_the_local_files(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stem", ["bootstrap", "application"])
+def test_a_document_may_stand_below_the_local_files_of_profiles(tmp_path: Path, stem: str) -> None:
     text = (
-        "spring: {application: {name: demo}, config.import:"
-        " ['nacos:weak.yml?preference=local', 'nacos:strong.yml']}\nserver.port: 2\n"
-        "demo.mode: slow"
+        "spring: {application: {name: demo}, profiles.active: eu, config.import:"
+        " ['nacos:weak.yml?preference=local', 'nacos:strong.yml']}\n"
     )
+    general = "server: {address: local, port: 3}\n"
+    if stem == "application":
+        (tmp_path / "application.yml").write_text(general)
+    else:
+        text += general
+    (tmp_path / f"{stem}-eu.yml").write_text("server.port: 2\ndemo.mode: slow")
     contents = {
-        "DEFAULT_GROUP/weak.yml": "{server.port: 1, demo.names: [weak]}",
+        "DEFAULT_GROUP/weak.yml": "{server: {address: remote, port: 1}, demo.names: [weak]}",
         "DEFAULT_GROUP/strong.yml": "demo.mode: fast",
     }
     settings = assemble(DemoSettings, bootstrap(tmp_path, text=text), contents).bound.settings
-    assert settings.server.port == 2
+    assert (settings.server.address, settings.server.port) == ("remote", 2)
     assert settings.demo.mode == "fast"
     assert settings.demo.names == ("weak",)
 

@@ -1,4 +1,4 @@
-from nacos_boot.tools.setting_list import REQUIRED, settings_of
+from nacos_boot.tools.setting_list import REQUIRED, nearest_key, settings_of
 from tests.nacos_boot.samples import DemoSettings
 from tests.nacos_boot.shop import ShopSettings
 
@@ -33,3 +33,9 @@ def test_the_items_of_a_list_are_listed_after_it() -> None:
 
 def test_fields_declared_without_setting_are_listed_too() -> None:
     assert "demo.limits.max-connections" in [one.key for one in settings_of(DemoSettings)]
+
+
+def test_the_nearest_key_is_a_setting_that_looks_alike() -> None:
+    assert nearest_key("spring.data.hots", [ShopSettings]) == "spring.data.host"
+    assert nearest_key("shop.limits.max-itmes", [ShopSettings]) == "shop.limits.max-items"
+    assert nearest_key("something.else", [ShopSettings]) is None

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from nacos_boot.settings.section import Section, parse_duration
-from nacos_boot.tools.written import as_written, write_duration, yaml_value
+from nacos_boot.settings.written import as_written, write_duration, yaml_value
 
 
 class Colour(Enum):

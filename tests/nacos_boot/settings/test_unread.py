@@ -1,4 +1,4 @@
-from nacos_boot.tools.unread import nearest_key, unread_keys
+from nacos_boot.settings.unread import unread_keys
 from tests.nacos_boot.shop import ShopSettings
 
 
@@ -22,9 +22,3 @@ def test_keys_that_no_section_reads_are_listed() -> None:
 def test_other_spellings_are_read_and_refused_keys_are_not_listed() -> None:
     tree = {"Spring": {"DATA": {"Host": "a"}}, "shop": {"maxItems": 1, "colour": "red"}}
     assert unread_keys(tree, ShopSettings) == []
-
-
-def test_the_nearest_key_is_a_setting_that_looks_alike() -> None:
-    assert nearest_key("spring.data.hots", [ShopSettings]) == "spring.data.host"
-    assert nearest_key("shop.limits.max-itmes", [ShopSettings]) == "shop.limits.max-items"
-    assert nearest_key("something.else", [ShopSettings]) is None

@@ -1,14 +1,12 @@
 """Find the keys of a document that a program does not read: in open sections no error tells."""
 
-import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel
 
 from nacos_boot.settings.relaxed import canonical, key_of, section_of
 from nacos_boot.settings.sources import leaves
-from nacos_boot.tools.setting_list import settings_of
 
 
 def unread_keys(tree: Mapping[str, Any], model: type[BaseModel]) -> list[str]:
@@ -17,12 +15,6 @@ def unread_keys(tree: Mapping[str, Any], model: type[BaseModel]) -> list[str]:
     Keys that the model refuses are not among them.
     """
     return list(_unread(tree, model, ()))
-
-
-def nearest_key(key: str, models: Sequence[type[BaseModel]]) -> str | None:
-    """Give the setting whose key looks most like this one, if any does."""
-    known = [one.key for model in models for one in settings_of(model)]
-    return next(iter(difflib.get_close_matches(key, known, n=1, cutoff=0.8)), None)
 
 
 def _unread(
