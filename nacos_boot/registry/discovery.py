@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Protocol
 
@@ -133,7 +133,7 @@ class Discovery:
         self._take(instances)
 
     def _take(self, instances: tuple[Instance, ...]) -> None:
-        held = self.held
+        held, before = self.held, _addresses(self.instances)
         changed = self._list.take(instances, asyncio.get_running_loop().time())
         if self.stopped:
             # The subscription outlives the wish to follow.
@@ -147,11 +147,16 @@ class Discovery:
         if not changed:
             return
         found = self.instances
-        addresses = ", ".join(instance.address for instance in found) or "none"
-        log.info("instances of %s: %s", self.service, addresses)
+        # Metadata changes at each edit of the settings; who is there is what people look for.
+        level = logging.DEBUG if before == _addresses(found) and found else logging.INFO
+        log.log(level, "instances of %s: %s", self.service, _addresses(found) or "none")
         for callback in list(self._observers):
             try:
                 callback(found)
             except Exception:
                 # The others must learn of it all the same, and so must the next call.
                 log.exception("a component could not take over the instances")
+
+
+def _addresses(instances: Iterable[Instance]) -> str:
+    return ", ".join(instance.address for instance in instances)

@@ -11,9 +11,11 @@ from nacos_boot.logs.masking import MASK, is_secret_name, masked
 from nacos_boot.settings.bind import Bound, display
 from nacos_boot.settings.relaxed import key_of
 from nacos_boot.settings.sources import MergedTree, leaves
+from nacos_boot.settings.text import text_of
 from nacos_boot.settings.written import as_written
 
 _ABSENT = object()
+_SCALAR = (str, int, float)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,11 @@ def _flat(tree: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _differs(key: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
-    return bool(old.get(key, _ABSENT) != new.get(key, _ABSENT))
+    before, after = old.get(key, _ABSENT), new.get(key, _ABSENT)
+    if isinstance(before, _SCALAR) and isinstance(after, _SCALAR):
+        # A placeholder's 8080 is text, a document's is a number: to a setting they are the same.
+        return text_of(before) != text_of(after)
+    return bool(before != after)
 
 
 def _shown(key: str, values: Mapping[str, Any]) -> str:

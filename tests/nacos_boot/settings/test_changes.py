@@ -40,6 +40,8 @@ def bound(
             ["demo.names"],
             "demo.names: '['a']' -> '['local']' (bootstrap.yml)",
         ),
+        # What a placeholder gives is text; the same number is no change.
+        ({"server": {"port": "8080"}}, {"server": {"port": 8080}}, [], ""),
         (
             {"demo": {"password": "old"}},
             {"demo": {"password": "new"}},
