@@ -145,6 +145,8 @@ class AmqpConsumer(AmqpLink):
             self._channel = channel
             self._tag = await queue.consume(self._consume, arguments={"x-priority": self.priority})
             self._queue, self.queue_name = queue, queue.name
+            # Before another side that waits here looks whom it may join.
+            self.up = True
         for stale in found.stale:
             await stale.delete(if_unused=False, if_empty=False)
 

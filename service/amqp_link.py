@@ -50,13 +50,13 @@ class AmqpLink(ABC):
         try:
             await bounded(self._prepare(connection), CALL_LIMIT)
         except AMQP_FAULTS as error:
-            await self._drop()
+            await self.drop()
             raise StartError(
                 f"RabbitMQ at {self.address} broke off while {self._name} was set up:"
                 f" {str(error) or 'no answer in time'}"
             ) from error
         except StartError:
-            await self._drop()
+            await self.drop()
             raise
         self.up = True
         self.error = None

@@ -8,7 +8,7 @@ once: the new one joins the queue of the old one.
 import asyncio
 import contextlib
 import itertools
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -68,21 +68,30 @@ class NodeQueues:
         self, side: Consuming, connection: AbstractConnection, channel: AbstractChannel
     ) -> Found:
         """Find the queue of a side that is about to consume. Raises AMQP faults."""
-        for other in self.others(side):
+        others = self.others(side)
+        for other in others:
             if await _exists(connection, other.queue_name):
                 return Found(await declare_node_queue(channel, other.queue_name), other)
-        taken = {other.queue_name for other in self.sides if other is not side}
         stale = []
-        for number in itertools.count():
-            name = queue_of(self.node, number)
-            if name in taken:
-                continue
+        for name in self._names(side, {other.queue_name for other in others}):
             queue = await declare_node_queue(channel, name)
             if not queue.declaration_result.consumer_count:
                 break
             # A dead connection of ours still consumes it, unseen by the broker: leave it the queue.
             stale.append(queue)
         return Found(queue, None, stale)
+
+    def _names(self, side: Consuming, consumed: Collection[str]) -> Iterator[str]:
+        # First its own of before, which outlives a broker that crashes, and would then gather
+        # messages for nobody. Sides that broke together may have shared it.
+        own = side.queue_name
+        if own and own not in consumed:
+            yield own
+        taken = {other.queue_name for other in self.sides}
+        for number in itertools.count():
+            name = queue_of(self.node, number)
+            if name not in taken:
+                yield name
 
 
 async def _exists(connection: AbstractConnection, name: str) -> bool:

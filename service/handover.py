@@ -92,7 +92,9 @@ class _Kept:
     # Whether peers may use it because of us. What never worked may have the name of one they use.
     told: bool = False
     identity: str | None = None
-    ready_since: float | None = None
+    ready: bool = False
+    # Since when it is wanted and works, so that only the peers are waited for.
+    awaiting_since: float | None = None
     idle_since: float | None = None
     leaving_since: float | None = None
 
@@ -116,9 +118,13 @@ class Handover(Generic[S]):
         kept = (
             server.name
             for server, state in self._kept.items()
-            if state.ready_since is not None and state.leaving_since is None
+            if state.ready and state.leaving_since is None
         )
         return Standing(self.uses.name, frozenset((self.uses.name, *kept)))
+
+    def forget(self, server: Server[S]) -> None:
+        """Take an `Open` back that could not be carried out: `step` gives it again."""
+        del self._kept[server]
 
     def leaves(self, server: Server[S]) -> bool:
         """Tell whether this node no longer says that it keeps a server that it kept."""
@@ -156,19 +162,21 @@ class Handover(Generic[S]):
 
     def _note(self, now: float, ready: Mapping[Server[S], str]) -> None:
         for server, kept in self._kept.items():
-            if server in ready:
+            kept.ready = server in ready
+            if kept.ready:
                 kept.told = True
                 kept.identity = ready[server]
-                kept.ready_since = now if kept.ready_since is None else kept.ready_since
-            else:
-                kept.ready_since = None
+            if not kept.ready or server == self.uses or server != self.wanted:
+                kept.awaiting_since = None
+            elif kept.awaiting_since is None:
+                kept.awaiting_since = now
             if server in {self.uses, self.wanted}:
                 kept.idle_since = kept.leaving_since = None
             elif kept.idle_since is None:
                 kept.idle_since = now
 
     def _may_use_wanted(self, now: float, peers: Peers | None, limit: float) -> bool:
-        since = self._kept[self.wanted].ready_since
+        since = self._kept[self.wanted].awaiting_since
         if since is None:
             return False
         if self._same(self.wanted, self.uses) or now - since >= limit:

@@ -66,6 +66,7 @@ class Mover(Generic[S, P]):
         self._handover = Handover(first)
         self._sides: dict[Server[S], P] = {first: make(first)}
         self._running: dict[Server[S], asyncio.Task[None]] = {}
+        self._leaving: set[asyncio.Task[None]] = set()
         self._stirred = asyncio.Event()
         self._announced: Standing | None = None
         self._told_behind: list[str] = []
@@ -116,22 +117,26 @@ class Mover(Generic[S, P]):
         """Move whenever the settings say so; runs until cancelled."""
         for server in self._sides:
             self._start(server)
+        failed = False
         while True:
+            hurried = self._handover.moving and not failed
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_TICK if self._handover.moving else _REST):
+                async with asyncio.timeout(_TICK if hurried else _REST):
                     await self._stirred.wait()
             self._stirred.clear()
             try:
                 await self._advance()
+                failed = False
             except Exception:
+                failed = True
                 # A bug must not leave the node between two servers for good.
                 log.exception("the move to another %s failed at one step", self._kind)
 
     async def stop(self) -> None:
-        """Repair no side any more. Never raises."""
+        """Repair no side any more, and see those out that are being left. Never raises."""
         for task in self._running.values():
             task.cancel()
-        await asyncio.gather(*self._running.values(), return_exceptions=True)
+        await asyncio.gather(*self._running.values(), *self._leaving, return_exceptions=True)
 
     async def close(self) -> None:
         """Close every side. Never raises."""
@@ -157,8 +162,7 @@ class Mover(Generic[S, P]):
             }
             match handover.step(now(), ready, self._peers(), self._limit().total_seconds()):
                 case Open(server):
-                    self._sides[server] = self._make(server)
-                    self._start(server)
+                    self._open(server)
                 case Use(server):
                     log.info("%s: %s is in use now", self._kind, server.name)
                 case Close(server, same):
@@ -168,6 +172,14 @@ class Mover(Generic[S, P]):
             self._tell()
         self._tell()
 
+    def _open(self, server: Server[S]) -> None:
+        try:
+            self._sides[server] = self._make(server)
+        except Exception:
+            self._handover.forget(server)
+            raise
+        self._start(server)
+
     def _start(self, server: Server[S]) -> None:
         task = asyncio.create_task(self._sides[server].run(), name=f"{self._kind} {server.name}")
         task.add_done_callback(_report)
@@ -176,15 +188,23 @@ class Mover(Generic[S, P]):
     async def _close(self, server: Server[S], *, same: bool) -> None:
         side, task = self._sides.pop(server), self._running.pop(server)
         task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        await side.leave(same=same)
+
+        async def leave() -> None:
+            await asyncio.gather(task, return_exceptions=True)
+            await side.leave(same=same)
+
+        leaving = asyncio.create_task(leave())
+        self._leaving.add(leaving)
+        leaving.add_done_callback(self._leaving.discard)
+        # An end of the node amid it must not leave a connection or entries behind.
+        await asyncio.shield(leaving)
         log.info("%s: %s is left", self._kind, server.name)
 
     def _tell(self) -> None:
         standing = self._handover.standing
         if standing != self._announced:
-            self._announced = standing
             self.announce(standing)
+            self._announced = standing
         behind = self._handover.behind(self._peers()) if self._handover.moving else []
         if behind and behind != self._told_behind:
             log.info("%s: waiting for the nodes %s", self._kind, ", ".join(behind))

@@ -121,7 +121,7 @@ class RedisStore:
 
     async def close(self) -> None:
         """Close every connection."""
-        await self._redis.aclose()
+        await self._bounded(self._redis.aclose())
 
     async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
         """Read string keys in one command; None for an absent one."""

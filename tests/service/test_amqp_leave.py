@@ -7,7 +7,7 @@ import pytest
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
 from service import amqp_consumer
-from service.amqp import queue_of
+from service.amqp import declare_node_queue, queue_of
 from service.amqp_publisher import AmqpPublisher, Outcome
 from service.amqp_queue import NodeQueues
 from tests.service.amqp_links import Consumer, Start, arrives, direct, exists
@@ -137,6 +137,52 @@ async def test_a_queue_is_not_handed_on_before_somebody_else_consumes_it(
     await leaving
     assert await exists(channel, queue_of(queues.node))
     await arrives(publisher, new)
+
+
+async def revive(proxy: TcpProxy, channel: AbstractChannel, name: str) -> None:
+    """Cut a consumer off; when it is back, its queue is there without one, as after a crash."""
+    proxy.hang()
+    proxy.cut()
+
+    async def gone() -> bool:
+        return not await exists(channel, name)
+
+    await eventually(gone)
+    await declare_node_queue(channel, name)
+    proxy.flow()
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_sides_that_come_together_share_one_queue(
+    start: Start, channel: AbstractChannel, amqp_proxy: TcpProxy
+) -> None:
+    queues = NodeQueues(uuid.uuid4().hex)
+    sides = [Consumer(amqp_proxy.port, queues) for _ in range(3)]
+    await asyncio.gather(*map(start, sides))
+    name = queue_of(queues.node)
+    assert [side.queue_name for side in sides] == [name] * 3
+    assert len({side.identity for side in sides}) == 1
+    await revive(amqp_proxy, channel, name)
+    await eventually(lambda: all(side.up for side in sides), limit=10)
+    assert [side.queue_name for side in sides] == [name] * 3
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_queue_that_outlived_a_crash_is_taken_again(
+    start: Start, channel: AbstractChannel, amqp_proxy: TcpProxy, publisher: AmqpPublisher
+) -> None:
+    queues = NodeQueues(uuid.uuid4().hex)
+    elsewhere = Consumer(amqp_proxy.port, queues)
+    elsewhere.queue_name = queue_of(queues.node)
+    consumer: Consumer = await start(Consumer(amqp_proxy.port, queues))
+    await elsewhere.close()
+    name = queue_of(queues.node, 1)
+    assert consumer.queue_name == name
+    await revive(amqp_proxy, channel, name)
+    await arrives(publisher, consumer)
+    # Otherwise it would gather messages for as long as the node lives.
+    assert consumer.queue_name == name
+    assert not await exists(channel, queue_of(queues.node))
 
 
 @pytest.mark.usefixtures("impatient")

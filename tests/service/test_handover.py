@@ -87,6 +87,21 @@ def test_the_old_server_is_held_and_taken_back_when_a_peer_uses_it_again() -> No
     assert not handover.moving
 
 
+def test_a_server_that_worked_all_along_is_gone_back_to_when_every_peer_keeps_it_again() -> None:
+    handover = Handover(A)
+    handover.step(0, ready(A), {"n": said("a")}, LIMIT)
+    handover.wanted = B
+    handover.step(100, ready(A), {"n": said("a")}, LIMIT)
+    assert handover.step(101, ready(A, B), {"n": said("b a")}, LIMIT) == Use(B)
+    handover.wanted = A
+    # The peer has left it already.
+    gone = {"n": said("b")}
+    assert handover.step(102, ready(A, B), gone, LIMIT) is None
+    assert handover.behind(gone) == ["n"]
+    assert handover.standing == Standing("b", frozenset("ab"))
+    assert handover.step(103, ready(A, B), {"n": said("b a")}, LIMIT) == Use(A)
+
+
 def test_the_same_server_under_another_name_waits_for_nobody() -> None:
     handover = moving_to_b()
     one = {A: "one", B: "one"}
@@ -207,12 +222,13 @@ def test_every_node_hears_every_other_throughout(seed: int) -> None:
     simulation = Simulation(seed)
     chance = random.Random(seed)  # noqa: S311 - a simulation
     last = B
-    simulation.publish(1, last)
+    began = 1 if seed % 4 < 2 else 1 + LIMIT
+    simulation.publish(began, last)
     if seed % 2:
         # Another wish while the move is under way.
         last = chance.choice((A, C))
-        simulation.publish(chance.uniform(1, 20), last)
-    for tick in range(1000):
+        simulation.publish(began + chance.uniform(0, 20), last)
+    for tick in range(1300):
         now = tick / 10
         simulation.turn(now)
         for speaker in simulation.nodes.values():

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from service import handover
+from service import handover, mover
 from service.handover import Peer, Peers, Server, Standing
 from service.mover import Mover
 from tests.waiting import eventually
@@ -22,12 +22,15 @@ class FakeSide:
         self._name = server.name
         self.identity: str | None = None
         self.error: str | None = None
+        self.gate = asyncio.Event()
+        self.gate.set()
 
     async def run(self) -> None:
         self._events.append(f"run {self._name}")
         await asyncio.Event().wait()
 
     async def leave(self, *, same: bool) -> None:
+        await self.gate.wait()
         self._events.append(f"leave {self._name}{' same' if same else ''}")
 
 
@@ -39,6 +42,8 @@ class House:
         self.wanted = OLD
         self.peers: Peers | None = {}
         self.made: dict[Server[str], FakeSide] = {}
+        self.running: asyncio.Task[None]
+        self.faults = 0
         self.mover: Mover[str, FakeSide] = Mover(
             "Post",
             OLD,
@@ -51,6 +56,9 @@ class House:
         self.mover.announce = lambda standing: self.events.append(f"say {standing.write()}")
 
     def _make(self, server: Server[str]) -> FakeSide:
+        if server == ALIAS and self.faults:
+            self.faults -= 1
+            raise KeyError("a bug")
         side = self.made[server] = FakeSide(self.events, server)
         return side
 
@@ -67,7 +75,7 @@ class House:
 async def house(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[House]:
     monkeypatch.setattr(handover, "HOLD", 0.1)
     house = House()
-    running = asyncio.create_task(house.mover.run())
+    running = house.running = asyncio.create_task(house.mover.run())
     house.mover.stir()
     await eventually(lambda: set(house.events) == {"run old:1", "say old:1"})
     house.events.clear()
@@ -133,3 +141,47 @@ async def test_a_bug_is_told_and_does_not_end_the_mover(
     await eventually(lambda: NEW in house.made)
     house.made[NEW].identity = "n"
     await eventually(lambda: house.mover.side is house.made[NEW])
+
+
+async def test_a_server_whose_side_could_not_be_made_is_tried_again(
+    house: House, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mover, "_REST", 0.02)
+    house.faults = 2
+    house.move(ALIAS)
+    await eventually(lambda: house.events == ["run alias:1"])
+    assert caplog.text.count("failed at one step") == 2
+
+
+async def test_what_could_not_be_announced_is_announced_again(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    announce, said = house.mover.announce, list[str]()
+
+    def broken(standing: Standing) -> None:
+        said.append(standing.write())
+        if len(said) == 1:
+            raise KeyError("a bug")
+        announce(standing)
+
+    monkeypatch.setattr(mover, "_REST", 0.02)
+    house.mover.announce = broken
+    house.peer_says("old:1")
+    house.move(NEW)
+    await eventually(lambda: NEW in house.made)
+    house.made[NEW].identity = "n"
+    await eventually(lambda: "say old:1 new:1" in house.events)
+
+
+async def test_an_end_amid_a_move_waits_for_the_side_that_is_being_left(house: House) -> None:
+    house.move(NEW)
+    await eventually(lambda: NEW in house.made)
+    house.made[OLD].gate.clear()
+    house.made[NEW].identity = "n"
+    await eventually(lambda: list(house.mover.sides) == [NEW])
+    house.running.cancel()
+    closing = asyncio.create_task(house.mover.close())
+    await asyncio.wait({house.running})
+    house.made[OLD].gate.set()
+    await closing
+    assert set(house.events[-2:]) == {"leave old:1", "leave new:1"}

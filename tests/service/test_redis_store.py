@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 from redis.asyncio import Redis
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from devtools.ports import free_port
 from devtools.redis import RedisServer
@@ -51,6 +52,19 @@ async def far(proxy: TcpProxy) -> AsyncIterator[RedisStore]:
     await store.connect()
     yield store
     await store.close()
+
+
+async def test_a_server_that_hangs_at_the_end_is_a_fault_like_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = RedisStore(RedisSection())
+
+    async def hang() -> None:
+        raise RedisTimeoutError("Timed out closing connection after 0.2")
+
+    monkeypatch.setattr(store._redis, "aclose", hang)
+    with pytest.raises(StoreError, match="Timed out closing"):
+        await store.close()
 
 
 @pytest.fixture
