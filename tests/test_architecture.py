@@ -2,9 +2,12 @@
 
 import ast
 import re
+import subprocess
 import sys
 import tomllib
 from importlib import import_module
+
+import pytest
 
 from devtools.paths import ROOT
 
@@ -49,3 +52,11 @@ def test_the_installed_commands_lead_somewhere() -> None:
     for entry in project["scripts"].values():
         module, _, function = entry.partition(":")
         assert callable(getattr(import_module(module), function))
+
+
+def test_nothing_that_is_generated_is_kept_in_git() -> None:
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a checkout")
+    listed = ["git", "ls-files", "--cached", "--ignored", "--exclude-standard"]
+    kept = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert not kept
