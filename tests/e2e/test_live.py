@@ -122,9 +122,14 @@ async def test_a_node_is_drained_by_its_settings(cluster: ClusterUnderTest) -> N
         async with await node.connect("alice") as alice:
             publish(weight=1, metadata={"zone": "a"})
             await eventually(used)
-            known = {item["port"]: item for item in cluster.nacos.instances("websocket-service")}
-            metadata = known[node.port]["metadata"]
-            assert (metadata["zone"], metadata["websocket.node-id"]) == ("a", node_id)
+
+            def shown() -> bool:
+                listed = cluster.nacos.instances("websocket-service")
+                [metadata] = [item["metadata"] for item in listed if item["port"] == node.port]
+                assert (metadata.get("zone"), metadata["websocket.node-id"]) == ("a", node_id)
+                return True
+
+            await eventually(shown, limit=5)
             publish(weight=0)
             await eventually(lambda: is_so(used, False))
             publish(instance_enabled=False)

@@ -83,8 +83,12 @@ async def test_a_node_that_ends_leaves_nothing_behind(
     assert client.close_code == 4001
     assert not await store.exists(f"websocket:node:{node_id}", "websocket:directory:leaver")
     assert not await store.sismember("websocket:nodes", node_id)
-    ports = [instance["port"] for instance in cluster.nacos.instances("websocket-service")]
-    assert node.port not in ports
+
+    def listed() -> list[int]:
+        return [instance["port"] for instance in cluster.nacos.instances("websocket-service")]
+
+    # Nacos makes its list anew a moment after it has answered.
+    await eventually(lambda: node.port not in listed(), limit=5)
     async with await amqp(cluster) as connection:
         channel = await connection.channel()
         with pytest.raises(aio_pika.exceptions.ChannelNotFoundEntity):
