@@ -1,7 +1,6 @@
 """The Broker: RabbitMQ for one node, wherever the settings say that it is."""
 
 import asyncio
-import urllib.parse
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 
@@ -20,11 +19,9 @@ SETTLE = 0.15
 
 
 def server_of(settings: RabbitSection) -> Server[RabbitSection]:
-    """Name a server `host:port/vhost`, without `/vhost` for the default one; never an account."""
-    name = f"{urllib.parse.quote(settings.host, safe='[]:')}:{settings.port}"
-    if settings.virtual_host != "/":
-        name += f"/{urllib.parse.quote(settings.virtual_host, safe='')}"
-    return Server(name, settings)
+    """Give the server of the settings; another virtual host is another server."""
+    path = "" if settings.virtual_host == "/" else settings.virtual_host
+    return Server.at(settings.host, settings.port, path, settings)
 
 
 class Broker:

@@ -92,10 +92,6 @@ class Directories:
         """What this node may say of itself now."""
         return self.mover.standing
 
-    def announce(self, announce: Callable[[Standing], None]) -> None:
-        """Have `announce(standing)` called whenever that changes."""
-        self.mover.announce = announce
-
     @property
     def up(self) -> bool:
         """Whether the Redis in use answered last."""

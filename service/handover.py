@@ -16,11 +16,13 @@ A step that waits for the peers goes ahead without them when `limit` seconds hav
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
+from urllib.parse import quote
 
 HOLD = 6.0
 """Seconds in which every peer has learned what this node said, and messages under way arrive."""
 
 S = TypeVar("S")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,15 @@ class Server(Generic[S]):
 
     name: str
     settings: S
+
+    @staticmethod
+    def at(host: str, port: int, path: str, settings: T) -> "Server[T]":
+        """Name a server `host:port/path`, or `host:port`; a space would break a Standing.
+
+        The name tells nothing of an account.
+        """
+        name = f"{quote(host, safe='[]:')}:{port}"
+        return Server(f"{name}/{quote(path, safe='')}" if path else name, settings)
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,7 +106,6 @@ async def run_node(bootstrap: Bootstrap, stop: Stop) -> None:  # noqa: PLR0915 -
         ending.push_async_callback(broker.close)
         await retried("RabbitMQ", window, broker.connect)
         live.subscribe(lambda _old, _new: broker.mover.stir())
-        peers.observe(lambda _: broker.mover.stir())
 
         def mode() -> PushMode:
             return "fanout" if foreign.may_hold_users else live.current.websocket.push.mode
@@ -175,7 +174,7 @@ async def run_node(bootstrap: Bootstrap, stop: Stop) -> None:  # noqa: PLR0915 -
 
         await boot.register(server.port, metadata)
         broker.mover.announce = lambda _: boot.announce()
-        directories.announce(lambda _: boot.announce())
+        directories.mover.announce = lambda _: boot.announce()
         boot.announce()
         log.info("node %s serves on %s", node, address)
 

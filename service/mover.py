@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Generic, Protocol, TypeVar
 
+from nacos_boot.background import Background
 from service.handover import Close, Handover, Open, Peers, Server, Standing, Use
 
 log = logging.getLogger(__name__)
@@ -65,6 +66,7 @@ class Mover(Generic[S, P]):
         self._limit = limit
         self._handover = Handover(first)
         self._sides: dict[Server[S], P] = {first: make(first)}
+        self._background = Background()
         self._running: dict[Server[S], asyncio.Task[None]] = {}
         self._leaving: set[asyncio.Task[None]] = set()
         self._stirred = asyncio.Event()
@@ -134,9 +136,8 @@ class Mover(Generic[S, P]):
 
     async def stop(self) -> None:
         """Repair no side any more, and see those out that are being left. Never raises."""
-        for task in self._running.values():
-            task.cancel()
-        await asyncio.gather(*self._running.values(), *self._leaving, return_exceptions=True)
+        await self._background.close()
+        await asyncio.gather(*self._leaving, return_exceptions=True)
 
     async def close(self) -> None:
         """Close every side. Never raises."""
@@ -181,9 +182,8 @@ class Mover(Generic[S, P]):
         self._start(server)
 
     def _start(self, server: Server[S]) -> None:
-        task = asyncio.create_task(self._sides[server].run(), name=f"{self._kind} {server.name}")
-        task.add_done_callback(_report)
-        self._running[server] = task
+        work = self._sides[server].run()
+        self._running[server] = self._background.spawn(f"{self._kind} {server.name}", work)
 
     async def _close(self, server: Server[S], *, same: bool) -> None:
         side, task = self._sides.pop(server), self._running.pop(server)
@@ -209,8 +209,3 @@ class Mover(Generic[S, P]):
         if behind and behind != self._told_behind:
             log.info("%s: waiting for the nodes %s", self._kind, ", ".join(behind))
         self._told_behind = behind
-
-
-def _report(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        log.error("the task '%s' failed", task.get_name(), exc_info=error)

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import urllib.parse
 from collections.abc import Awaitable, Callable, Collection
 
 from nacos_boot.config.live import LiveSettings
@@ -29,8 +28,7 @@ _ERASE_LIMIT = 5.0
 def redis_server(settings: NodeSettings) -> Server[RedisSection]:
     """Give the Redis of the settings; another database is another server."""
     redis = settings.spring.data.redis
-    host = urllib.parse.quote(redis.host, safe="[]:")
-    return Server(f"{host}:{redis.port}/{redis.database}", redis)
+    return Server.at(redis.host, redis.port, str(redis.database), redis)
 
 
 class RedisSide:

@@ -1,4 +1,4 @@
-"""Links to a real RabbitMQ, that do not wait for long."""
+"""Links to a real RabbitMQ, that do not wait for long; and nodes in memory."""
 
 import asyncio
 import uuid
@@ -15,7 +15,28 @@ from service import amqp_consumer, amqp_link, amqp_publisher
 from service.amqp_publisher import AmqpPublisher
 from service.settings import RabbitSection
 from tests.service.amqp_links import Start
+from tests.service.cluster_in_memory import MemoryCluster, MemoryNode
 from tests.service.tcp_proxy import TcpProxy
+
+
+@pytest.fixture
+async def cluster() -> AsyncIterator[MemoryCluster]:
+    """Two nodes in memory."""
+    cluster = MemoryCluster()
+    await cluster.add("a")
+    await cluster.add("b")
+    yield cluster
+    await cluster.close()
+
+
+@pytest.fixture
+async def a(cluster: MemoryCluster) -> MemoryNode:
+    return cluster.nodes["a"]
+
+
+@pytest.fixture
+async def b(cluster: MemoryCluster) -> MemoryNode:
+    return cluster.nodes["b"]
 
 
 @pytest.fixture

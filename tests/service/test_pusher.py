@@ -1,7 +1,7 @@
 """Pushes on their way: in order, confirmed before they are delivered here, never silently lost."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -13,25 +13,6 @@ from service.pusher import Accepted, PushesFailedError, TooManyPushesError
 from tests.service.cluster_in_memory import MemoryCluster, MemoryNode, push, received
 
 MODES = pytest.mark.parametrize("mode", ["fanout", "routed"])
-
-
-@pytest.fixture
-async def cluster() -> AsyncIterator[MemoryCluster]:
-    cluster = MemoryCluster()
-    await cluster.add("a")
-    await cluster.add("b")
-    yield cluster
-    await cluster.close()
-
-
-@pytest.fixture
-async def a(cluster: MemoryCluster) -> MemoryNode:
-    return cluster.nodes["a"]
-
-
-@pytest.fixture
-async def b(cluster: MemoryCluster) -> MemoryNode:
-    return cluster.nodes["b"]
 
 
 def way(cluster: MemoryCluster) -> list[tuple[str, str, int]]:

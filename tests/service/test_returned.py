@@ -1,7 +1,7 @@
 """Pushes that came back because their node is gone are followed up, and never silently lost."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 
 import pytest
 
@@ -12,25 +12,6 @@ from tests.service.fake_sockets import FakeSocket
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.usefixtures("quick")
-
-
-@pytest.fixture
-async def cluster() -> AsyncIterator[MemoryCluster]:
-    cluster = MemoryCluster()
-    await cluster.add("a")
-    await cluster.add("b")
-    yield cluster
-    await cluster.close()
-
-
-@pytest.fixture
-async def a(cluster: MemoryCluster) -> MemoryNode:
-    return cluster.nodes["a"]
-
-
-@pytest.fixture
-async def b(cluster: MemoryCluster) -> MemoryNode:
-    return cluster.nodes["b"]
 
 
 @pytest.fixture

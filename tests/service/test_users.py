@@ -1,7 +1,5 @@
 """What can be asked and done about users, wherever they are."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from service.foreign import ForeignNodes
@@ -9,15 +7,6 @@ from service.pusher import PushesFailedError
 from service.redis_store import StoreError
 from service.users import Users
 from tests.service.cluster_in_memory import MemoryCluster, MemoryNode
-
-
-@pytest.fixture
-async def cluster() -> AsyncIterator[MemoryCluster]:
-    cluster = MemoryCluster()
-    await cluster.add("a")
-    await cluster.add("b")
-    yield cluster
-    await cluster.close()
 
 
 def users_of(cluster: MemoryCluster, node: MemoryNode) -> Users:
