@@ -1,47 +1,83 @@
-"""`./dev bench [name] [--json FILE]`: run one benchmark, or all of them."""
+"""`./dev bench [name ...] [--quick] [--json FILE]`: run some benchmarks, or all of them."""
 
 import argparse
 import json
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from bench.bench import Bench
 from bench.figures import machine, machine_line
+from bench.lab import Lab, lab
 from bench.reload import Reload
+from bench.row import Row, table
 from devtools.ports import PortError
 from devtools.report import say
 from devtools.waiting import StartError
 
 INTERRUPTED = 130
 
-BENCHES = {bench.name: bench for bench in (Reload(),)}
-"""Every benchmark by its name; one of its own module each."""
+BENCHES: dict[str, Bench] = {bench.name: bench for bench in (Reload(),)}
+"""Every benchmark by its name, in the order of the table; one of its own module each."""
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run what was asked for; returns the exit code. Slow figures are no failure."""
-    options = _parser().parse_args(arguments)
+    """Run what was asked for; returns the exit code. Missed goals are no failure."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if unknown := [name for name in options.names if name not in BENCHES]:
+        parser.error(f"no benchmark '{unknown[0]}'; expected {', '.join(BENCHES)}")
     # Servers and folders go at the end of a `with`, which TERM would skip.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    chosen = [BENCHES[options.name]] if options.name else list(BENCHES.values())
     facts = machine()
     say(machine_line(facts))
-    results = {}
-    for bench in chosen:
-        say(f"== {bench.name}: {bench.meaning}")
-        try:
-            results[bench.name] = bench.run(options)
-        except (StartError, PortError) as error:
-            say(f"error: {error}")
-            return 1
-        except KeyboardInterrupt:
-            return INTERRUPTED
+    try:
+        with lab(quick=options.quick) as shared:
+            report = {"machine": facts, **_run(shared, options)}
+    except (StartError, PortError) as error:
+        say(f"error: {error}")
+        return 1
+    except KeyboardInterrupt:
+        return INTERRUPTED
     if options.json:
-        report = {"machine": facts, "results": results}
         options.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
         say(f"written to {options.json}")
     return 0
+
+
+def _run(shared: Lab, options: argparse.Namespace) -> dict[str, Any]:
+    rows: list[Row] = []
+    results: dict[str, Any] = {}
+    began = time.monotonic()
+    for bench in _chosen(options):
+        say(f"== {bench.name}: {bench.meaning}")
+        at = time.monotonic()
+        outcome = bench.run(shared, options)
+        rows.extend(outcome.rows)
+        results[bench.name] = {
+            "rows": [row.json() for row in outcome.rows],
+            **outcome.details,
+            "seconds": round(time.monotonic() - at, 1),
+        }
+        say(f"{table(outcome.rows)}\n({time.monotonic() - at:.0f} s)\n")
+    say(f"{table(rows)}\n\n{_verdict(rows)} {time.monotonic() - began:.0f} s.")
+    return {"quick": options.quick, "results": results}
+
+
+def _chosen(options: argparse.Namespace) -> list[Bench]:
+    if options.names:
+        return [BENCHES[name] for name in options.names]
+    return [bench for bench in BENCHES.values() if bench.quick or not options.quick]
+
+
+def _verdict(rows: Sequence[Row]) -> str:
+    aimed = [row for row in rows if row.goal]
+    short = [row for row in aimed if row.short]
+    missed = "".join(f"\nshort: {row.what}, {row.unit}, {row.peer}" for row in short)
+    return f"{len(aimed) - len(short)} of {len(aimed)} goals reached.{missed}\n"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -52,7 +88,10 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("name", nargs="?", choices=sorted(BENCHES), help="the one to run")
+    parser.add_argument("names", nargs="*", metavar="name", help="what to run")
+    parser.add_argument(
+        "--quick", action="store_true", help="fewer and shorter runs, rough figures"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there, too")
     for bench in BENCHES.values():
         bench.add_options(parser.add_argument_group(bench.name))

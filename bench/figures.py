@@ -39,6 +39,11 @@ def rounded(value: Spread) -> dict[str, float]:
     return {name: round(number, 1) for name, number in asdict(value).items()}
 
 
+def significant(figure: float, digits: int = 4) -> float:
+    """Round to a number of digits that mean something, for reports."""
+    return float(f"{figure:.{digits}g}")
+
+
 def machine() -> dict[str, Any]:
     """Tell on what a run was made, and when."""
     return {

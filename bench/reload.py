@@ -9,14 +9,19 @@ from typing import Any
 
 import yaml
 
+from bench.bench import Bench, Outcome
 from bench.figures import Spread, rounded, spread
-from bench.stage import Node, Stage, stage
+from bench.lab import Lab
+from bench.node import Node
+from bench.row import Goal, Row
+from bench.stage import Stage
 from devtools.paths import ROOT
 from devtools.report import say
 
 NAME_DOCUMENT = "websocket-service.yml"
 SHARED_DOCUMENT = "common.yml"
 
+PEER = "settled SDK listener"
 MEDIAN_GOAL = 1.3
 P99_GOAL = 2.0
 
@@ -50,7 +55,7 @@ class Samples:
         """
         each = [spread(sample) for sample in self.nodes.values()]
         return {
-            "settled SDK listener": spread(self.listener),
+            PEER: spread(self.listener),
             "nodes": spread([took for sample in self.nodes.values() for took in sample]),
             "worst node": max(each, key=lambda node: node.p99),
             "last node of each edit": spread(
@@ -59,44 +64,58 @@ class Samples:
         }
 
 
-class Reload:
+class Reload(Bench):
     """The benchmark, as `./dev bench` runs it."""
 
     name = "reload"
     meaning = "from publish to in force, nodes beside a settled SDK listener"
+    quick = False
 
     def add_options(self, options: argparse._ArgumentGroup) -> None:
         """Declare `--edits` and `--nodes`."""
         options.add_argument("--edits", type=int, default=100, help="of each document (100)")
         options.add_argument("--nodes", type=int, default=3, help="side by side (3)")
 
-    def run(self, options: argparse.Namespace) -> dict[str, Any]:
+    def run(self, lab: Lab, options: argparse.Namespace) -> Outcome:
         """Run it, print its tables, and give them as JSON. Raises StartError, PortError."""
-        with stage() as running:
-            texts = {
-                data_id: (ROOT / "nacos-config" / data_id).read_text(encoding="utf-8")
-                for data_id in (NAME_DOCUMENT, SHARED_DOCUMENT)
-            }
-            running.set_up(options.nodes, texts)
-            say(f"nodes ready: {options.nodes}; the listener has settled")
-            editor = _Editor(running, texts)
-            results: dict[str, Any] = {"nodes": options.nodes, "edits": options.edits}
-            for data_id in texts:
-                samples = editor.edit_one_by_one(data_id, options.edits)
-                results[data_id] = _report(f"{data_id}, {options.edits} edits", samples.rows())
-            fresh = editor.edit_when_ready(min(_FRESH_NODES, options.edits))
-            results["fresh"] = _report(
-                f"the first edit of a node that has just become ready, {len(fresh.listener)} nodes",
-                {
-                    "settled SDK listener": spread(fresh.listener),
-                    "fresh node": spread(next(iter(fresh.nodes.values()))),
-                },
-            )
-            bursts = editor.burst(min(_BURSTS, options.edits))
-            results["burst"] = _report(
-                f"bursts of {_BURST} publishes, from the last one of each", bursts.rows()
-            )
-            return results
+        running = Stage(lab)
+        texts = {
+            data_id: (ROOT / "nacos-config" / data_id).read_text(encoding="utf-8")
+            for data_id in (NAME_DOCUMENT, SHARED_DOCUMENT)
+        }
+        running.set_up(options.nodes, texts)
+        say(f"nodes ready: {options.nodes}; the listener has settled")
+        editor = _Editor(running, texts)
+        details: dict[str, Any] = {"nodes": options.nodes, "edits": options.edits}
+        rows: list[Row] = []
+        for data_id in texts:
+            spreads = editor.edit_one_by_one(data_id, options.edits).rows()
+            details[data_id] = _report(f"{data_id}, {options.edits} edits", spreads)
+            rows += _rows(f"edit of {data_id}", spreads["nodes"], spreads[PEER])
+        fresh = editor.edit_when_ready(min(_FRESH_NODES, options.edits))
+        details["fresh"] = _report(
+            f"the first edit of a node that has just become ready, {len(fresh.listener)} nodes",
+            {
+                PEER: spread(fresh.listener),
+                "fresh node": spread(next(iter(fresh.nodes.values()))),
+            },
+        )
+        bursts = editor.burst(min(_BURSTS, options.edits))
+        details["burst"] = _report(
+            f"bursts of {_BURST} publishes, from the last one of each", bursts.rows()
+        )
+        running.stop()
+        return Outcome(rows, details)
+
+
+def _rows(what: str, nodes: Spread, peer: Spread) -> list[Row]:
+    return [
+        Row(f"{what}, {name}", "ms", ours, PEER, theirs, ours / theirs, Goal(goal, "at most"))
+        for name, ours, theirs, goal in (
+            ("p50", nodes.p50, peer.p50, MEDIAN_GOAL),
+            ("p99", nodes.p99, peer.p99, P99_GOAL),
+        )
+    ]
 
 
 class _Editor:
@@ -160,7 +179,7 @@ class _Editor:
 
 def _report(title: str, rows: dict[str, Spread]) -> dict[str, Any]:
     """Print a Markdown table, as docs/performance.md holds it, and give it as JSON."""
-    peer = rows["settled SDK listener"]
+    peer = rows[PEER]
     say(f"\n{title}, milliseconds:\n")
     say(f"| {'':<24} |   p50 |   p90 |   p99 |   max | ratio p50 | ratio p99 |")
     say(f"| {'':-<24} | ----: | ----: | ----: | ----: | --------: | --------: |")
