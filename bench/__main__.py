@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ from devtools.report import say
 from devtools.waiting import StartError
 
 INTERRUPTED = 130
+
+QUICK_SLACK = 0.25
+"""The part of a goal that a rough run may miss: it has few runs, on a machine that is not quiet."""
 
 BENCHES: dict[str, Bench] = {bench.name: bench for bench in (Reload(),)}
 """Every benchmark by its name, in the order of the table; one of its own module each."""
@@ -56,15 +60,20 @@ def _run(shared: Lab, options: argparse.Namespace) -> dict[str, Any]:
         say(f"== {bench.name}: {bench.meaning}")
         at = time.monotonic()
         outcome = bench.run(shared, options)
-        rows.extend(outcome.rows)
+        measured = [_loosened(row) for row in outcome.rows] if options.quick else outcome.rows
+        rows.extend(measured)
         results[bench.name] = {
-            "rows": [row.json() for row in outcome.rows],
+            "rows": [row.json() for row in measured],
             **outcome.details,
             "seconds": round(time.monotonic() - at, 1),
         }
-        say(f"{table(outcome.rows)}\n({time.monotonic() - at:.0f} s)\n")
+        say(f"{table(measured)}\n({time.monotonic() - at:.0f} s)\n")
     say(f"{table(rows)}\n\n{_verdict(rows)} {time.monotonic() - began:.0f} s.")
     return {"quick": options.quick, "results": results}
+
+
+def _loosened(row: Row) -> Row:
+    return replace(row, goal=row.goal.loosened(QUICK_SLACK)) if row.goal else row
 
 
 def _chosen(options: argparse.Namespace) -> list[Bench]:

@@ -53,6 +53,8 @@ def test_quick_leaves_out_what_takes_long(tmp_path: Path) -> None:
     results = run(tmp_path, "--quick")
     assert list(results) == ["rough"]
     assert results["rough"]["quick"] is True
+    # A rough run forgives a quarter of the goal.
+    assert results["rough"]["rows"][0]["goal"]["bound"] == 0.675  # type: ignore[index]  # JSON
 
 
 def test_what_is_named_runs(tmp_path: Path) -> None:
