@@ -1,0 +1,3 @@
+module websocket-cluster/bench/load
+
+go 1.24
