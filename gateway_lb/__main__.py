@@ -1,4 +1,11 @@
 """`python -m gateway_lb [--key=value …]`: run a gateway."""
+# ruff: noqa: E402 - see below
+
+import gc
+
+# It would find nothing while modules are loaded, and a fifth of a start went to its looking;
+# `settle` has it work again.
+gc.disable()
 
 import sys
 from pathlib import Path

@@ -1,6 +1,7 @@
 """Run a program: logs, event loop, signals, and an end that says why."""
 
 import asyncio
+import gc
 import logging
 import os
 import resource
@@ -78,6 +79,17 @@ def run_program(main: Callable[[Stop], Awaitable[None]]) -> int:
         # Python's own report of it would show what the log masks.
         log.critical("ended by a bug", exc_info=True)
     return 1
+
+
+def settle() -> None:
+    """Let the garbage collector pass over all that is there now; it works again if it was disabled.
+
+    To be called when a program has started: what it has then, it keeps. Measured at a node: a look
+    at these 140,000 objects takes 0.1 s in which nothing else runs, and a storm of connections
+    brings about so many of them that they cost a sixth of its CPU time.
+    """
+    gc.freeze()
+    gc.enable()
 
 
 def _allow_many_files() -> None:

@@ -21,7 +21,7 @@ from nacos_boot.boot import Boot
 from nacos_boot.config.live import LiveSettings
 from nacos_boot.http.problem import use_problems
 from nacos_boot.http.server import HttpServer
-from nacos_boot.program import Stop, run_program
+from nacos_boot.program import Stop, run_program, settle
 from nacos_boot.registry.discovery import Discovery
 from nacos_boot.registry.instance import Instance
 from nacos_boot.settings import DurationOrZero, OpenSection, Section, setting
@@ -181,6 +181,7 @@ class NacosService(Generic[T]):
             ending.push_async_callback(close)
             boot.health.accepting = True
             await boot.register(server.port)
+            settle()
             log.info("%s serves on %s", bootstrap.application, boot.location(server.port))
 
             await stop.wait()

@@ -1,33 +1,29 @@
-"""The Nacos SDK behind a small, typed surface. Nothing else imports the SDK.
+"""The Nacos SDK behind a small, typed surface.
 
 It works around what the SDK gets wrong: see docs/nacos-sdk.md.
 """
 
 import asyncio
-import logging
 import tempfile
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from v2.nacos import (
-    ClientConfig,
-    ClientConfigBuilder,
+from nacos_boot.documents.parse import kind_of
+from nacos_boot.nacos.error import NacosError, NacosForbiddenError, UnreachableError
+from nacos_boot.nacos.http import NacosHttp
+from nacos_boot.nacos.read import read_either_way
+from nacos_boot.nacos.reconnects import Reconnects
+from nacos_boot.nacos.sdk import (
     ConfigParam,
     DeregisterInstanceParam,
     NacosConfigService,
     NacosException,
     NacosNamingService,
+    NetUtils,
     RegisterInstanceParam,
     SubscribeServiceParam,
+    client_config,
 )
-from v2.nacos.utils.net_util import NetUtils
-
-from nacos_boot.documents.parse import kind_of
-from nacos_boot.nacos.error import NacosError, NacosForbiddenError, UnreachableError
-from nacos_boot.nacos.http import NacosHttp
-from nacos_boot.nacos.login import with_scheme
-from nacos_boot.nacos.read import read_either_way
-from nacos_boot.nacos.reconnects import Reconnects
 from nacos_boot.nacos.sdk_instance import identity, instance_of, of_other_kind
 from nacos_boot.nacos.sdk_login import SdkLogin
 from nacos_boot.nacos.sdk_servers import answering, begin_with
@@ -84,7 +80,7 @@ class NacosClient:
                 raise StartError(f"the connection to Nacos at {self._address} was closed")
             if self._connected:
                 return
-            await self._http.log_in()
+            self._login.begin_with(await self._http.log_in())
             _client_ip.use(await self._http.choose_client_ip())
             first = await answering(self._settings.server_addr, self._failed)
             try:
@@ -220,16 +216,24 @@ class NacosClient:
 
     async def _open(self, first: int | None) -> None:
         # The SDK's create_…() functions would leave their tasks behind when they fail.
-        self._config = NacosConfigService(self._client_config())
-        self._naming = NacosNamingService(self._client_config())
+        folder = self._folder.name
+        self._config = NacosConfigService(client_config(self._settings, self._timeout, folder))
+        self._naming = NacosNamingService(client_config(self._settings, self._timeout, folder))
         quieten("config", "naming")
         keep_no_files(self._config)
         self._login.use_for(self._config, self._naming)
         if first is not None:
             begin_with(first, self._config, self._naming)
-        await self._config.grpc_client_proxy.start()
         naming = self._naming.grpc_client_proxy
-        await naming.start()
+        # Together, since each of them sleeps for a tenth of a second.
+        starts = [
+            asyncio.create_task(proxy.start()) for proxy in (self._config.grpc_client_proxy, naming)
+        ]
+        try:
+            await asyncio.gather(*starts)
+        finally:
+            for start in starts:
+                start.cancel()
         self._reconnects.redo = naming.redo_service.start_redo_task
         await naming.rpc_client.register_connection_listener(self._reconnects)
 
@@ -262,23 +266,6 @@ class NacosClient:
         # A token is asked for again only when it is too old, hours later.
         if self._settings.username:
             await self._bounded(self._login.get_access_token(force_refresh=True), "log in again")
-
-    def _client_config(self) -> ClientConfig:
-        builder = (
-            ClientConfigBuilder()
-            .server_address(",".join(with_scheme(item) for item in self._settings.server_addr))
-            .namespace_id(self._settings.namespace)
-            .log_level(logging.CRITICAL)
-            .log_dir(f"{self._folder.name}/log")
-            .cache_dir(f"{self._folder.name}/cache")
-        )
-        config = builder.build()
-        config.timeout_ms = self._timeout
-        config.update_cache_when_empty = True
-        config.load_cache_at_start = False
-        config.disable_use_config_cache = True
-        config.grpc_config.grpc_timeout = int(self._timeout * 1000)
-        return config
 
     @property
     def _configs(self) -> NacosConfigService:

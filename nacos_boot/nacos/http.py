@@ -51,9 +51,10 @@ class NacosHttp:
         self._is_nacos_3 = True  # until a server says otherwise
         self._first = 0  # the server that answered last
 
-    async def log_in(self) -> None:
-        """Get an access token. Raises StartError, UnreachableError."""
+    async def log_in(self) -> Token | None:
+        """Get an access token, and use it. Raises StartError, UnreachableError."""
         self._token = await check_login(self._settings)
+        return self._token
 
     async def choose_client_ip(self) -> str:
         """Choose the address that gray publishing goes by: the one that we are registered under.

@@ -159,3 +159,16 @@ async def test_a_signal_during_the_start_ends_it_and_cleans_up(start: Start) -> 
     assert await program.ended() == 128 + signal.SIGTERM
     assert "cleaned up" in program.output()
     assert "Traceback" not in program.output()
+
+
+async def test_what_a_start_has_made_is_not_looked_at_again(start: Start) -> None:
+    program = await start(
+        "import gc\n"
+        "from nacos_boot.program import settle\n"
+        "gc.disable()\n"
+        "kept = [[] for _ in range(5000)]\n"
+        "settle()\n"
+        "print(gc.isenabled(), gc.get_freeze_count() > 5000, gc.collect(), flush=True)"
+    )
+    assert await program.ended() == 0
+    assert program.output().startswith("True True ")

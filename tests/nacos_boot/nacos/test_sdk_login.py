@@ -7,6 +7,7 @@ import pytest
 from aiohttp import web
 
 from devtools.ports import LOOPBACK
+from nacos_boot.nacos.login import Token
 from nacos_boot.nacos.sdk_login import SdkLogin
 from nacos_boot.start.nacos_settings import NacosSettings
 from nacos_boot.start.startup import StartError
@@ -62,6 +63,18 @@ async def test_one_token_serves_until_it_is_nearly_too_old(logins: Logins) -> No
     assert 80 < login.token_expired_time - loop.time() < logins.life
     login.token_expired_time = loop.time()
     assert await login.get_access_token() == "token-2"
+
+
+@pytest.mark.parametrize("token", [Token("given", 100.0), None])
+async def test_a_token_that_is_there_already_costs_no_login(
+    logins: Logins, token: Token | None
+) -> None:
+    login = login_at(logins.address)
+    login.begin_with(token)
+    assert await login.get_access_token() == ("given" if token else "")
+    assert logins.count == 0
+    login.token_expired_time = asyncio.get_running_loop().time()
+    assert await login.get_access_token() == "token-1"
 
 
 async def test_a_token_that_is_refused_is_replaced(logins: Logins) -> None:
