@@ -44,6 +44,22 @@ class Upgraded(asyncio.Protocol):
             self.transport.write(data)
 
 
+class Asked(Upgraded):
+    """One that is asked whether the parsed head will do."""
+
+    will_do: bool
+    parsed: tuple[bytes, bytes, list[tuple[bytes, bytes]]]
+
+    def head_received(
+        self, method: bytes, target: bytes, headers: list[tuple[bytes, bytes]]
+    ) -> bool:
+        self.parsed = (method, target, headers)
+        if self.will_do:
+            self.head = b"parsed"
+            self.transport.write(b"HTTP/1.1 101 Switching Protocols\r\n\r\n")
+        return self.will_do
+
+
 @dataclass
 class Server:
     port: int
@@ -67,7 +83,9 @@ class Server:
 
 
 @asynccontextmanager
-async def serving(protocol: type[HttpProtocol] = HttpProtocol) -> AsyncIterator[Server]:
+async def serving(
+    protocol: type[HttpProtocol] = HttpProtocol, taker: type[Upgraded] = Upgraded
+) -> AsyncIterator[Server]:
     scopes: list[Any] = []
     go_on = asyncio.Event()
 
@@ -92,7 +110,7 @@ async def serving(protocol: type[HttpProtocol] = HttpProtocol) -> AsyncIterator[
         app,
         port=0,
         http=protocol,
-        ws=type("Bound", (Upgraded,), {"seen": upgraded}),
+        ws=type("Bound", (taker,), {"seen": upgraded}),
         lifespan="off",
         access_log=False,
         log_config=None,
@@ -268,6 +286,40 @@ async def test_bytes_behind_the_head_of_an_upgrade_go_to_who_takes_it(pieces: li
         (taken,) = server.upgraded
         assert taken.head.startswith(b"GET /ws?a=b HTTP/1.1\r\nhost: h\r\n")
         assert taken.head.endswith(b"x-own: 1\r\n\r\n")
+        assert not server.uvicorn.server_state.connections
+        writer.close()
+
+
+@pytest.mark.parametrize("will_do", [True, False])
+async def test_who_asks_for_it_gets_the_parsed_head_and_the_written_one_only_on_demand(
+    will_do: bool,
+) -> None:
+    taker = type("Decided", (Asked,), {"will_do": will_do})
+    async with serving(taker=taker) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        head = request(*UPGRADE, "X-Own: 1", line="GET /ws?a=b HTTP/1.1")
+        writer.write(head[:30])
+        await connections(server)
+        writer.write(head[30:] + b"early")
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b" frame")
+        assert await reader.readexactly(11) == b"early frame"
+        [taken] = server.upgraded
+        assert isinstance(taken, Asked)
+        assert taken.parsed == (
+            b"GET",
+            b"/ws?a=b",
+            [
+                (b"host", b"h"),
+                (b"connection", b"Upgrade"),
+                (b"upgrade", b"websocket"),
+                (b"x-own", b"1"),
+            ],
+        )
+        if will_do:
+            assert taken.head == b"parsed"
+        else:
+            assert taken.head.startswith(b"GET /ws?a=b HTTP/1.1\r\nhost: h\r\n")
         assert not server.uvicorn.server_state.connections
         writer.close()
 
