@@ -11,10 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from bench.bench import Bench
+from bench.broadcast import Broadcast
 from bench.figures import machine, machine_line
+from bench.fleet import Fleet
 from bench.lab import Lab, lab
+from bench.latency import Latency
+from bench.memory import Memory
+from bench.pushes import Pushes
 from bench.reload import Reload
 from bench.row import Row, table
+from bench.start import Start
+from bench.storm import Storm
 from devtools.ports import PortError
 from devtools.report import say
 from devtools.waiting import StartError
@@ -24,7 +31,10 @@ INTERRUPTED = 130
 QUICK_SLACK = 0.25
 """The part of a goal that a rough run may miss: it has few runs, on a machine that is not quiet."""
 
-BENCHES: dict[str, Bench] = {bench.name: bench for bench in (Reload(),)}
+BENCHES: dict[str, Bench] = {
+    bench.name: bench
+    for bench in (Broadcast(), Memory(), Storm(), Pushes(), Latency(), Fleet(), Start(), Reload())
+}
 """Every benchmark by its name, in the order of the table; one of its own module each."""
 
 

@@ -2,7 +2,8 @@
 
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,33 @@ def pinned(argv: Sequence[str], cores: Iterable[int]) -> list[str]:
     return ["taskset", "--cpu-list", ",".join(map(str, cores)), *argv]
 
 
+def move(pid: int, cores: Iterable[int]) -> None:
+    """Let a process run on these cores only, from now on, with all its threads.
+
+    Raises OSError when it is gone.
+    """
+    wanted = set(cores)
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        # One that has ended meanwhile is no matter.
+        with suppress(ProcessLookupError):
+            os.sched_setaffinity(int(thread.name), wanted)
+
+
+@contextmanager
+def confined(pids: Iterable[int], cores: Iterable[int]) -> Iterator[None]:
+    """Keep processes on some cores for a while. Raises OSError when one of them is gone."""
+    before = {pid: os.sched_getaffinity(pid) for pid in pids}
+    wanted = tuple(cores)
+    for pid in before:
+        move(pid, wanted)
+    try:
+        yield
+    finally:
+        for pid, had in before.items():
+            with suppress(OSError):
+                move(pid, had)
+
+
 def cpu_seconds(pids: Iterable[int]) -> float:
     """Give the CPU time that processes have used up to now, in seconds, all threads.
 
@@ -40,9 +68,16 @@ def cpu_seconds(pids: Iterable[int]) -> float:
 
 
 def resident_bytes(pid: int) -> int:
-    """Give the memory that a process holds. Raises OSError when it is gone."""
+    """Give the memory that a process holds for itself. Raises OSError when it is gone.
+
+    Without the files that it maps: their pages go when the kernel wants, which would make a
+    process look smaller that has run for longer.
+    """
+    counted = {"Anonymous": 0, "Swap": 0}
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines():
         name, _, value = line.partition(":")
-        if name == "Rss":
-            return int(value.split()[0]) * 1024
-    raise OSError(f"the kernel tells nothing of the memory of process {pid}")
+        if name in counted:
+            counted[name] = int(value.split()[0]) * 1024
+    if not counted["Anonymous"]:
+        raise OSError(f"the kernel tells nothing of the memory of process {pid}")
+    return sum(counted.values())

@@ -1,10 +1,11 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from bench.cpu import Cores, cpu_seconds, pinned, resident_bytes
+from bench.cpu import Cores, confined, cpu_seconds, pinned, resident_bytes
 from bench.row import Goal, Row, table
 from bench.runs import Figures, interleave
 
@@ -68,3 +69,20 @@ def test_cpu_time_of_another_process_is_counted_and_its_core_kept() -> None:
         process.communicate(b"\n")
     with pytest.raises(OSError, match=r"No such process|Invalid argument"):
         cpu_seconds([process.pid])
+
+
+def test_a_running_process_is_kept_on_cores_for_a_while() -> None:
+    cores = Cores.of_machine()
+    before = os.sched_getaffinity(0)
+    sleeper = "import threading\nthreading.Thread(target=input).start()\nprint(flush=True)"
+    with subprocess.Popen(
+        [sys.executable, "-c", sleeper], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout
+        process.stdout.readline()
+        threads = [int(thread.name) for thread in Path(f"/proc/{process.pid}/task").iterdir()]
+        assert len(threads) > 1
+        with confined([process.pid], [cores.tested]):
+            assert all(os.sched_getaffinity(thread) == {cores.tested} for thread in threads)
+        assert all(os.sched_getaffinity(thread) == before for thread in threads)
+        process.communicate(b"\n")
