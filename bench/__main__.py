@@ -18,6 +18,7 @@ from bench.lab import Lab, lab
 from bench.latency import Latency
 from bench.memory import Memory
 from bench.pushes import Pushes
+from bench.relay import Relay
 from bench.reload import Reload
 from bench.row import Row, table
 from bench.start import Start
@@ -33,7 +34,17 @@ QUICK_SLACK = 0.25
 
 BENCHES: dict[str, Bench] = {
     bench.name: bench
-    for bench in (Broadcast(), Memory(), Storm(), Pushes(), Latency(), Fleet(), Start(), Reload())
+    for bench in (
+        Broadcast(),
+        Memory(),
+        Storm(),
+        Relay(),
+        Pushes(),
+        Latency(),
+        Fleet(),
+        Start(),
+        Reload(),
+    )
 }
 """Every benchmark by its name, in the order of the table; one of its own module each."""
 
