@@ -5,7 +5,7 @@ from collections.abc import Collection
 from datetime import timedelta
 
 from service import close_codes
-from service.hub import Socket
+from service.row import Socket
 
 _STEP = 0.05
 

@@ -7,6 +7,7 @@ import msgspec
 _TEXT = 0x81
 _CLOSE = 0x88
 _PING = 0x89
+_PONG = 0x8A
 _SHORT = 126
 _MEDIUM = 65_536
 
@@ -31,6 +32,11 @@ def ping_frame(payload: bytes = b"") -> bytes:
     return _frame(_PING, payload)
 
 
+def pong_frame(payload: bytes) -> bytes:
+    """Build a pong frame, with the payload of the ping that it answers."""
+    return _frame(_PONG, payload)
+
+
 def close_frame(code: int, reason: str) -> bytes:
     """Build a close frame; the reason is cut to what a control frame holds (123 bytes)."""
     text = reason.encode()[:123].decode(errors="ignore").encode()
@@ -44,6 +50,7 @@ class _ClusterMessage(msgspec.Struct, tag="message", tag_field="type"):
 
 
 _encoder = msgspec.json.Encoder()
+_string_decoder = msgspec.json.Decoder(str)
 
 
 class Message:
@@ -66,7 +73,7 @@ class Message:
         if self._raw is None:
             content = self.content
             if content[:1] == b'"':
-                content = msgspec.json.decode(content, type=str).encode()
+                content = _string_decoder.decode(content).encode()
             self._raw = text_frame(content)
         return self._raw
 

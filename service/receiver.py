@@ -1,11 +1,13 @@
 """What a node does with a message of its queue."""
 
+from collections.abc import Iterable
+
 from service import close_codes, metrics
 from service.amqp import FANOUT
 from service.envelope import read_envelope
 from service.frames import Message
 from service.hub import Hub
-from service.push import read_push
+from service.push import Push, read_push
 
 
 class Receiver:
@@ -21,11 +23,16 @@ class Receiver:
             self.deliver(push.id, push.content, push.targets)
             return
         envelope = read_envelope(body)
+        hub, here = self._hub, self._hub.users
+        gone = count = 0
         for part in envelope.parts:
-            gone = sum(1 for user in part.users if not self._hub.of_user(user))
-            if gone:
-                metrics.UNDELIVERED.inc(gone)
-            self.deliver(part.id, bytes(part.content), part.users)
+            for user in part.users:
+                if user not in here:
+                    gone += 1
+            count += hub.deliver(Message(part.id, bytes(part.content)), part.users)
+        # Once for all of them: a counter takes a lock, which is a quarter of what a part costs.
+        metrics.UNDELIVERED.inc(gone)
+        metrics.DELIVERIES.inc(count)
         for user in envelope.disconnect:
             self.disconnect(user)
 
@@ -34,6 +41,13 @@ class Receiver:
         count = self._hub.deliver(Message(push_id, content), targets)
         if count:
             metrics.DELIVERIES.inc(count)
+
+    def deliver_all(self, pushes: Iterable[tuple[Push, tuple[str, ...] | None]]) -> None:
+        """Hand pushes to the sockets here, each with its targets, in their order."""
+        hub, count = self._hub, 0
+        for push, targets in pushes:
+            count += hub.deliver(Message(push.id, push.content), targets)
+        metrics.DELIVERIES.inc(count)
 
     def disconnect(self, user: str) -> None:
         """Close a user's connections here."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from contextlib import AsyncExitStack
 
 import pytest
 from websockets.asyncio.client import connect
@@ -9,6 +10,7 @@ from websockets.exceptions import ConnectionClosedError, InvalidStatus
 
 from devtools.ports import LOOPBACK
 from tests.cluster import ClusterUnderTest
+from tests.raw_client import raw_client
 from tests.waiting import eventually
 
 
@@ -137,3 +139,22 @@ async def test_a_full_node_sends_clients_elsewhere(cluster: ClusterUnderTest) ->
 
     await eventually(fits)
     await asyncio.gather(*(client.close() for client in clients))
+
+
+async def test_a_crowd_that_comes_at_once_is_written_and_one_that_leaves_is_not_left_behind(
+    cluster: ClusterUnderTest,
+) -> None:
+    users = {f"crowd-{number}" for number in range(300)}
+    node = cluster.nodes[0]
+    async with AsyncExitStack() as crowd:
+        entered = [crowd.enter_async_context(raw_client(node.port, user)) for user in users]
+        # Each has its `pong`, and hence is where every node can find it.
+        await asyncio.gather(*entered)
+        assert await every_user(cluster, limit=100) >= users
+        assert await node.metric("websocket_connections") == len(users)
+
+    async def all_gone() -> bool:
+        return not users & await every_user(cluster, limit=100)
+
+    await eventually(all_gone)
+    assert await node.metric("websocket_connections") == 0

@@ -62,7 +62,11 @@ class House:
 
 
 class Client:
-    """The client's end; what the server has said is in `response`, `frames()` and `close`."""
+    """The client's end; what the server has said is in `response`, `frames()` and `close`.
+
+    Its head comes parsed, as from HTTP's side of the server, and only where that is refused as it
+    was written; with `written` only so.
+    """
 
     def __init__(
         self,
@@ -72,6 +76,7 @@ class Client:
         headers: Mapping[str, str | list[str]] | None = None,
         subprotocols: list[str] | None = None,
         transport: Mapping[str, Any] | None = None,
+        written: bool = False,
     ) -> None:
         self.connection = make(None, None, None)
         self.transport = FakeTransport(self.connection, **(transport or {}))
@@ -88,7 +93,11 @@ class Client:
                 del request.headers[name]
             for value in [values] if isinstance(values, str) else values:
                 request.headers[name] = value
-        self.send(request.serialize())
+        head = [
+            (name.lower().encode(), value.encode()) for name, value in request.headers.raw_items()
+        ]
+        if written or not self.connection.head_received(b"GET", target.encode(), head):
+            self.send(request.serialize())
 
     def send(self, data: bytes) -> None:
         """Send bytes as they are."""

@@ -4,24 +4,75 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+from service.row import Row, Socket
+
 
 class FakeSocket:
-    """A Connection as the Hub sees it; `writes` is what it would have put on the wire."""
+    """A Connection as the Hub sees it; `writes` is what it would have put on the wire.
 
-    def __init__(self, user: str, *, cluster_form: bool = False, is_open: bool = True) -> None:
+    With `has_direct` it is its own `direct` way while it is not `paused`; otherwise all goes by
+    `write`.
+    """
+
+    def __init__(
+        self,
+        user: str,
+        *,
+        cluster_form: bool = False,
+        is_open: bool = True,
+        has_direct: bool = False,
+    ) -> None:
         self.user = user
         self.address = "192.0.2.1"
         self.attributes: Mapping[str, str] = {}
         self.opened_at = 1.0
         self.cluster_form = cluster_form
         self.open = is_open
+        self.has_direct = has_direct
+        self.paused = False
         self.alive_at = 0.0
         self.ping_sent_at = 0.0
-        self.queue: list[bytes] = []
+        self.row: Row
+        self.queue: list[bytes] | None = None
         self.seen = 0
+        self.slot: dict[Socket, None] | None = None
         self.writes: list[bytes] = []
+        self.directly = 0
+        self.room: int | None = None
         self.pinged: list[float] = []
         self.closed: list[tuple[int, str]] = []
+
+    @property
+    def direct(self) -> "FakeSocket | None":
+        return self if self.has_direct and not self.paused else None
+
+    def send(self, data: bytes) -> int:
+        """Take as many bytes as there is `room` for."""
+        assert not self.paused
+        self.directly += 1
+        if self.room == 0:
+            raise BlockingIOError
+        taken = data if self.room is None else data[: self.room]
+        self.writes.append(taken)
+        return len(taken)
+
+    def write_rest(self, data: bytes, sent: int) -> None:
+        if not sent:
+            self.writes.append(b"")
+        self.writes[-1] += data[sent:]
+        self.pause()
+
+    def pause(self) -> None:
+        """Have bytes wait from now on."""
+        if self.direct is not None:
+            self.row.slow(self)
+        self.paused = True
+
+    def resume(self) -> None:
+        """Have nothing wait any more."""
+        was_paused, self.paused = self.paused, False
+        if was_paused and self.direct is not None:
+            self.row.quick(self)
 
     def write(self, data: bytes) -> None:
         if self.open:
@@ -76,6 +127,9 @@ class FakeTransport(asyncio.Transport):
             self._waiting += len(data)
             if below and self._waiting > self.high_water:
                 self.protocol.pause_writing()
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:  # noqa: ARG002 - asyncio's signature
+        self.high_water = 65_536 if high is None else high
 
     def drain(self) -> None:
         """Have the client read all that waits."""

@@ -53,9 +53,11 @@ async def test_an_envelope_is_delivered_in_its_order(node: Node) -> None:
         part("p2", b'"2"', "bob", "alice"),
         part("p3", b"3", "bob"),
     ]
+    deliveries = metrics.DELIVERIES._value.get()
     node.receiver.handle(DIRECT, write_envelope(parts), "message-id")
     assert await received(alice) == ["1", "2"]
     assert await received(bob) == ["2", "3"]
+    assert metrics.DELIVERIES._value.get() == deliveries + 4
 
 
 async def test_users_who_have_left_are_counted(node: Node) -> None:

@@ -1,12 +1,9 @@
 """How a Connection ends, and what may wait for a client that reads slowly."""
 
 import asyncio
-import concurrent.futures
-import socket
 import struct
 
 import pytest
-import uvloop
 from websockets.frames import Close, Frame, Opcode
 
 from service import metrics, wire
@@ -238,40 +235,3 @@ async def test_a_client_cannot_have_answers_pile_up(
             client.send(sent)
             await asyncio.sleep(0)
     assert client.transport.get_write_buffer_size() < 4 * MUCH
-
-
-# The real transport of a node.
-
-
-def test_uvloops_transport_is_as_the_one_of_these_tests() -> None:
-    """A client that is gone before the directory has written it, and one lost while it is open."""
-
-    async def on_uvloop() -> list[tuple[int, bool]]:
-        loop = asyncio.get_running_loop()
-        house = House(loop)
-        found = []
-        server = await loop.create_server(lambda: house.make(None, None, None), "127.0.0.1", 0)
-        for started in (False, True):
-            peer = socket.create_connection(server.sockets[0].getsockname())
-            peer.sendall(
-                b"GET /websocket/alice HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n"
-                b"Upgrade: websocket\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
-                b"Sec-WebSocket-Version: 13\r\n\r\n"
-            )
-            await eventually(lambda: len(house.hub) == 1)
-            [connection] = house.hub.sockets
-            if started:
-                house.writes.done()
-            # Ends with a reset instead of an end of the stream.
-            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            peer.close()
-            await eventually(lambda: len(house.hub) == 0)
-            house.writes.done()
-            connection.close(4001, "")
-            connection.write(b"x")
-            found.append((len(house.hub), connection.open))
-        server.close()
-        return found
-
-    with concurrent.futures.ThreadPoolExecutor(1) as thread:
-        assert thread.submit(uvloop.run, on_uvloop()).result(20) == [(0, False), (0, False)]
