@@ -126,6 +126,10 @@ class Directories:
             for side in self.mover.sides.values()
             if side is self.side or side.writer.following
         ]
+        if len(writers) == 1:
+            # Always, but for moves: no closure for each client that comes.
+            writers[0].after_next_write(done)
+            return
         missing = len(writers)
 
         def one_done() -> None:

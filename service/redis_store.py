@@ -5,7 +5,8 @@ from collections.abc import Awaitable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, cast
 
-from redis.asyncio import BlockingConnectionPool, Redis
+import hiredis
+from redis.asyncio import BlockingConnectionPool, Connection, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, NoScriptError, RedisError
@@ -17,19 +18,28 @@ from service.settings import RedisSection
 _CONNECTIONS = 64
 _REFUSED_PAUSE = 1.0
 
+# Users per call of the script. Measured: one call for all costs this node a fifth of a call for
+# each, and Redis two thirds; this many hold Redis up for a third of a millisecond.
+_USERS_PER_CALL = 100
+
 # One user's homes are one JSON object by node id; each node writes its own member only.
-_SET_HOME = """
-local homes = {}
-local text = redis.pcall('GET', KEYS[1])
-if text then
-  local read, found = pcall(cjson.decode, text)
-  if read and type(found) == 'table' then homes = found end
-end
-if ARGV[2] == '' then homes[ARGV[1]] = nil else homes[ARGV[1]] = cjson.decode(ARGV[2]) end
-if next(homes) == nil then
-  redis.call('DEL', KEYS[1])
-else
-  redis.call('SET', KEYS[1], cjson.encode(homes))
+# Keys: users' entries. Arguments: the node, then what it says of each of them.
+_SET_HOMES = """
+local node = ARGV[1]
+for place, key in ipairs(KEYS) do
+  local said = ARGV[place + 1]
+  local homes = {}
+  local text = redis.pcall('GET', key)
+  if text then
+    local read, found = pcall(cjson.decode, text)
+    if read and type(found) == 'table' then homes = found end
+  end
+  if said == '' then homes[node] = nil else homes[node] = cjson.decode(said) end
+  if next(homes) == nil then
+    redis.call('DEL', key)
+  else
+    redis.call('SET', key, cjson.encode(homes))
+  end
 end
 """
 
@@ -69,8 +79,31 @@ class _Pool(BlockingConnectionPool):
         return any(map(_is_connected, held))
 
 
+class _Connection(Connection):
+    """Writes commands at a fifth of the cost: 70 instead of 430 µs for the keys of 500 users."""
+
+    def pack_command(self, *args: Any) -> list[bytes]:
+        # In C. A name of two words, such as SCRIPT LOAD, are two arguments.
+        return [hiredis.pack_command((*args[0].split(), *args[1:]))]
+
+    async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+        writer = self._writer
+        if writer is None or check_health is False or writer.transport.get_write_buffer_size():
+            await super().send_packed_command(command, check_health)
+            return
+        # With nothing to wait for there is no need of a task and a timer that bound the wait.
+        writer.writelines(command)
+
+
 def _is_connected(connection: Any) -> bool:
     return bool(connection.is_connected)
+
+
+async def _ask(connection: Connection, *command: str) -> Any:
+    if await connection.can_read():
+        raise RedisConnectionError("it has ended, or says what nobody has asked")
+    await connection.send_command(*command)
+    return await connection.read_response()
 
 
 class StoreError(Exception):
@@ -84,7 +117,8 @@ class RedisStore:
         self.address = f"{settings.host}:{settings.port}"
         timeout = settings.timeout.total_seconds()
         # A pool that blocks: a crowd of callers is no sign that Redis is away.
-        pool = _Pool(
+        self._pool = pool = _Pool(
+            connection_class=_Connection,
             max_connections=_CONNECTIONS,
             timeout=timeout,
             host=settings.host,
@@ -99,7 +133,9 @@ class RedisStore:
             retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
         )
         self._redis: Redis = Redis.from_pool(pool)
-        self._set_home = self._redis.register_script(_SET_HOME)
+        self._set_homes = self._redis.register_script(_SET_HOMES)
+        self._for_look_ups: Any = None
+        self._looking_up = False
 
     async def connect(self) -> None:
         """Check that Redis answers. Raises StartError, final for a wrong password."""
@@ -125,7 +161,30 @@ class RedisStore:
 
     async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
         """Read string keys in one command; None for an absent one."""
-        return cast("list[bytes | None]", await self._bounded(self._redis.mget(keys)))
+        return cast("list[bytes | None]", await self._bounded(self._look_up(keys)))
+
+    async def _look_up(self, keys: Sequence[str]) -> Any:
+        if self._looking_up:
+            return await self._redis.mget(keys)
+        # Each batch of pushes waits for this. On a connection of its own, past the pool's lock and
+        # the client's measuring, it costs 20 µs instead of 60.
+        self._looking_up = True
+        try:
+            connection = self._for_look_ups = (
+                self._for_look_ups or await self._pool.get_connection()
+            )
+            try:
+                return await _ask(connection, "MGET", *keys)
+            except BaseException:
+                self._for_look_ups = None
+                await connection.disconnect(nowait=True)
+                await self._pool.release(connection)
+                raise
+        except RedisConnectionError:
+            # It ended while it was idle.
+            return await self._redis.mget(keys)
+        finally:
+            self._looking_up = False
 
     async def set_homes(self, node: str, entries: Mapping[str, bytes]) -> None:
         """Write one node's member of many users' entries (by key) in one round trip.
@@ -135,18 +194,21 @@ class RedisStore:
 
         async def write() -> None:
             try:
-                await self._run_set_home(node, entries)
+                await self._run_set_homes(node, entries)
             except NoScriptError:
                 # A new server, or one whose scripts were flushed.
-                await self._redis.script_load(_SET_HOME)
-                await self._run_set_home(node, entries)
+                await self._redis.script_load(_SET_HOMES)
+                await self._run_set_homes(node, entries)
 
         await self._bounded(write())
 
-    async def _run_set_home(self, node: str, entries: Mapping[str, bytes]) -> None:
+    async def _run_set_homes(self, node: str, entries: Mapping[str, bytes]) -> None:
+        keys, sayings = list(entries), list(entries.values())
         async with self._redis.pipeline(transaction=False) as pipeline:
-            for key, entry in entries.items():
-                pipeline.evalsha(self._set_home.sha, 1, key, node, entry)
+            for start in range(0, len(keys), _USERS_PER_CALL):
+                some = slice(start, start + _USERS_PER_CALL)
+                arguments: list[str | bytes] = [*keys[some], node, *sayings[some]]
+                pipeline.evalsha(self._set_homes.sha, len(keys[some]), *arguments)
             await pipeline.execute()
 
     async def beat(

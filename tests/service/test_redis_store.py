@@ -88,6 +88,32 @@ async def test_scripts_that_were_flushed_are_loaded_again(
         assert json.loads(text or b"") == {"a": 1, "b": 2}
 
 
+async def test_many_users_cost_few_commands_and_none_is_left_out(
+    store: RedisStore, redis: Redis, keys: Keys
+) -> None:
+    users = [keys.user(f"u{number}") for number in range(250)]
+
+    async def calls() -> int:
+        found = await redis.info("commandstats")
+        return int(found.get("cmdstat_evalsha", {"calls": 0})["calls"])
+
+    await store.set_homes("a", {keys.user("first"): b"1"})
+    before = await calls()
+    await store.set_homes("a", {user: b'{"u":%d}' % place for place, user in enumerate(users)})
+    assert await calls() - before == 3
+    found = await store.get_many(users)
+    assert [json.loads(text or b"") for text in found] == [
+        {"a": {"u": place}} for place in range(250)
+    ]
+    # Some come, some go, some stay as they are elsewhere.
+    await store.set_homes("b", dict.fromkeys(users[:50], b"1"))
+    await store.set_homes("a", {**dict.fromkeys(users[:150], b""), users[200]: b"2"})
+    found = await store.get_many(users)
+    assert found[:50] == [b'{"b":1}'] * 50
+    assert found[50:150] == [None] * 100
+    assert found[200] == b'{"a":2}'
+
+
 @pytest.mark.parametrize("text", [b"", b"nonsense", b"[1,2]", b"1", b"null", b'{"a":'])
 async def test_an_entry_that_cannot_be_read_is_written_over(
     store: RedisStore, redis: Redis, keys: Keys, text: bytes
@@ -174,6 +200,41 @@ async def test_connections_that_ended_while_idle_cost_no_command(
         await far.beat(keys.node("n"), b"", TTL, keys.nodes, "n")
         proxy.cut()
         assert await far.get_many([keys.user("x")]) == [b'{"n":1}']
+
+
+async def test_look_ups_one_after_the_other_share_a_connection(
+    far: RedisStore, proxy: TcpProxy, keys: Keys
+) -> None:
+    await far.set_homes("n", {keys.user("x"): b"1"})
+    await far.get_many(["none"])
+    before = proxy.connections
+    for number in range(20):
+        assert await far.get_many([keys.user("x"), "none"]) == [b'{"n":1}', None]
+        if number % 5 == 0:
+            # Known to have ended, not only cut.
+            proxy.cut()
+            await eventually(lambda: _has_ended(far))
+    assert proxy.connections <= before + 2 * 4
+
+
+def _has_ended(store: RedisStore) -> bool:
+    connection = store._for_look_ups
+    return connection is None or connection._reader is None or connection._reader.at_eof()
+
+
+async def test_a_look_up_that_was_given_up_leaves_no_answer_behind(
+    far: RedisStore, proxy: TcpProxy, keys: Keys
+) -> None:
+    await far.set_homes("n", {keys.user("x"): b"1"})
+    assert await far.get_many(["none"]) == [None]
+    proxy.hang()
+    given_up = asyncio.create_task(far.get_many([keys.user("x")]))
+    await eventually(lambda: proxy.held)
+    given_up.cancel()
+    await asyncio.gather(given_up, return_exceptions=True)
+    proxy.flow()
+    for _ in range(5):
+        assert await far.get_many(["none", "none"]) == [None, None]
 
 
 async def test_a_password_that_is_changed_costs_no_command(second_redis: RedisServer) -> None:
