@@ -8,7 +8,7 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 import aio_pika
-from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange, AbstractQueue
+from aio_pika.abc import AbstractChannel, AbstractQueue
 from aio_pika.exceptions import (
     AMQPError,
     AuthenticationError,
@@ -17,7 +17,7 @@ from aio_pika.exceptions import (
 )
 
 from nacos_boot.start.startup import StartError
-from service.amqp_lenient import read_leniently
+from service.amqp_tap import TappedConnection
 from service.settings import RabbitSection
 
 T = TypeVar("T")
@@ -33,9 +33,8 @@ AMQP_FAULTS = (AMQPError, OSError, TimeoutError, asyncio.InvalidStateError, Runt
 """What a call of the client raises when the broker or the way to it is at fault."""
 
 
-async def open_connection(settings: RabbitSection, name: str, limit: float) -> AbstractConnection:
+async def open_connection(settings: RabbitSection, name: str, limit: float) -> TappedConnection:
     """Connect within `limit` seconds. Raises StartError, final for a refused account."""
-    read_leniently()
     where = f"{settings.host}:{settings.port}"
     try:
         async with asyncio.timeout(limit):
@@ -47,6 +46,7 @@ async def open_connection(settings: RabbitSection, name: str, limit: float) -> A
                 virtualhost=settings.virtual_host,
                 client_properties={"connection_name": name},
                 heartbeat=HEARTBEAT,
+                connection_class=TappedConnection,
             )
     except (AuthenticationError, ProbableAuthenticationError) as error:
         raise StartError(
@@ -63,16 +63,14 @@ async def open_connection(settings: RabbitSection, name: str, limit: float) -> A
         ) from error
 
 
-async def declare_exchanges(
-    channel: AbstractChannel,
-) -> tuple[AbstractExchange, AbstractExchange, AbstractExchange]:
+async def declare_exchanges(channel: AbstractChannel) -> None:
     """Declare the fanout, the direct and the dead exchange, and the dead queue.
 
     The fanout one has no arguments: Java nodes declare it so, too.
     """
     try:
-        fanout = await channel.declare_exchange(FANOUT, aio_pika.ExchangeType.FANOUT, durable=True)
-        direct = await channel.declare_exchange(DIRECT, aio_pika.ExchangeType.DIRECT, durable=True)
+        await channel.declare_exchange(FANOUT, aio_pika.ExchangeType.FANOUT, durable=True)
+        await channel.declare_exchange(DIRECT, aio_pika.ExchangeType.DIRECT, durable=True)
         dead = await channel.declare_exchange(DEAD, aio_pika.ExchangeType.FANOUT, durable=True)
         queue = await channel.declare_queue(
             DEAD, durable=True, arguments={"x-max-length": MAX_DEAD, "x-overflow": "drop-head"}
@@ -84,7 +82,12 @@ async def declare_exchanges(
             " delete it, or use another spring.rabbitmq.virtual-host",
             final=True,
         ) from error
-    return fanout, direct, dead
+
+
+async def numbers_of(channel: AbstractChannel) -> tuple[int, int]:
+    """Give a channel's number, and the broker's limit of a frame in bytes."""
+    underlay = await channel.get_underlay_channel()
+    return underlay.number, underlay.connection.connection_tune.frame_max
 
 
 def queue_of(node: str, number: int = 0) -> str:

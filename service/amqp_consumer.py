@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Awaitable, Callable
 
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
+from prometheus_client import Counter
 
 from service import metrics
 from service.acks import Acks
@@ -16,11 +17,14 @@ from service.amqp import (
     bind_node_queue,
     bounded,
     declare_exchanges,
+    numbers_of,
     unbind_node_queue,
 )
+from service.amqp_frames import ack_frame, read_properties
 from service.amqp_link import CALL_LIMIT, AmqpLink
-from service.amqp_publisher import ORIGIN
+from service.amqp_origin import Origin
 from service.amqp_queue import NodeQueues
+from service.amqp_tap import Tap
 from service.push import PushError
 from service.settings import RabbitSection
 
@@ -42,7 +46,7 @@ SetAside = Callable[[bytes, str, str], Awaitable[bool]]
 
 
 class AmqpConsumer(AmqpLink):
-    """The connection that consumes.
+    """The connection that consumes. Implements Sink: its Tap hands the messages over.
 
     What this node published itself is passed over: its users have it already.
     """
@@ -52,15 +56,19 @@ class AmqpConsumer(AmqpLink):
     ) -> None:
         super().__init__(settings, f"consumer of {queues.node}")
         self._node = queues.node
+        self._origin = Origin(queues.node)
         self._queues = queues
         self._handler = handler
         self._set_aside = set_aside
         self._acks = Acks()
         self._acking = False
+        self._counters = _Counters()
+        self._tap: Tap
+        self._number = 0
         self._channel: AbstractChannel
         self._queue: AbstractQueue | None = None
         self._tag = ""
-        self._held: list[AbstractIncomingMessage] | None = None
+        self._held: list[tuple[int, str, bytes, bytes]] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self.identity = uuid.uuid4().hex
         self.priority = 0
@@ -102,7 +110,20 @@ class AmqpConsumer(AmqpLink):
         """Handle what has come, and go on."""
         held, self._held = self._held or (), None
         for message in held:
-            self._handle(message)
+            self._handle(*message)
+
+    def delivered(self, tag: int, exchange: str, header: bytes, body: bytes) -> None:
+        """Take a message, as it comes."""
+        if self._held is None:
+            self._handle(tag, exchange, header, body)
+        else:
+            self._held.append((tag, exchange, header, body))
+
+    def returned(self, header: bytes) -> None:
+        """Take note of a returned message, which does not happen: nothing is published here."""
+
+    def confirmed(self, tag: int, *, multiple: bool, taken: bool) -> None:
+        """Take a confirm, which does not happen either."""
 
     async def _finish(self, queue: AbstractQueue) -> None:
         sharing = self._queues.sharing(self)
@@ -115,8 +136,6 @@ class AmqpConsumer(AmqpLink):
             for other in sharing:
                 other.hold()
             await bounded(queue.cancel(self._tag), CALL_LIMIT)
-            # The client hands each message to a task: those of what came before the answer run now.
-            await asyncio.sleep(_LOOK)
         finally:
             for other in sharing:
                 other.release()
@@ -128,9 +147,8 @@ class AmqpConsumer(AmqpLink):
     async def _set_up(self, channel: AbstractChannel) -> None:
         await declare_exchanges(channel)
         await channel.set_qos(prefetch_count=PREFETCH)
-        connection = self._connection
-        if connection is None:
-            raise ConnectionError("the connection broke")
+        connection = self._connected
+        number, _ = await numbers_of(channel)
         async with self._queues.one_at_a_time:
             found = await self._queues.find(self, connection, channel)
             queue = found.queue
@@ -142,39 +160,32 @@ class AmqpConsumer(AmqpLink):
                 self.identity = found.joined.identity
             self._acks = Acks()
             self._held = None if self._held is None else []
-            self._channel = channel
-            self._tag = await queue.consume(self._consume, arguments={"x-priority": self.priority})
+            self._channel, self._number, self._tap = channel, number, connection.tap
+            self._tap.open(number, self)
+            self._tag = await queue.consume(_unused, arguments={"x-priority": self.priority})
             self._queue, self.queue_name = queue, queue.name
             # Before another side that waits here looks whom it may join.
             self.up = True
         for stale in found.stale:
             await stale.delete(if_unused=False, if_empty=False)
 
-    async def _consume(self, message: AbstractIncomingMessage) -> None:
-        if self._held is None:
-            self._handle(message)
-        else:
-            self._held.append(message)
-
-    def _handle(self, message: AbstractIncomingMessage) -> None:
-        tag = message.delivery_tag or 0
-        exchange = message.exchange or ""
-        metrics.MESSAGES_CONSUMED.labels(exchange).inc()
-        if exchange == FANOUT and message.headers.get(ORIGIN) == self._node:
+    def _handle(self, tag: int, exchange: str, header: bytes, body: bytes) -> None:
+        self._counters[exchange].inc()
+        message_id, table = read_properties(header)
+        if exchange == FANOUT and self._origin.wrote(table):
             self._acks.took(tag)
         else:
             try:
-                self._handler(exchange, message.body, message.message_id)
+                self._handler(exchange, body, message_id)
                 self._acks.took(tag)
             except PushError as error:
-                self._poison(tag, message, str(error))
+                self._poison(tag, exchange, body, str(error))
             except Exception as error:
                 log.exception("a message from %s could not be handled", exchange)
-                self._poison(tag, message, f"{type(error).__name__}: {error}")
+                self._poison(tag, exchange, body, f"{type(error).__name__}: {error}")
         self._ack_soon()
 
-    def _poison(self, tag: int, message: AbstractIncomingMessage, reason: str) -> None:
-        exchange = message.exchange or ""
+    def _poison(self, tag: int, exchange: str, body: bytes, reason: str) -> None:
         log.warning("a message from %s is set aside: %s", exchange, reason[:300])
         metrics.MESSAGES_POISONED.labels(exchange).inc()
         self._acks.hold(tag)
@@ -184,7 +195,7 @@ class AmqpConsumer(AmqpLink):
             # Until the broker has it, nothing that came later is acknowledged either, and after
             # PREFETCH of those nothing more would come: so it is tried while the channel lives.
             while acks is self._acks:
-                if await self._set_aside(message.body, exchange, reason):
+                if await self._set_aside(body, exchange, reason):
                     acks.release(tag)
                     self._ack_soon()
                     return
@@ -206,15 +217,8 @@ class AmqpConsumer(AmqpLink):
         tag = self._acks.due()
         if tag is None:
             return
-        task = asyncio.create_task(self._ack(tag))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _ack(self, tag: int) -> None:
         # Where the channel is gone, so are its tags: the broker delivers again.
-        with contextlib.suppress(*AMQP_FAULTS):
-            channel = await self._channel.get_underlay_channel()
-            await channel.basic_ack(tag, multiple=True)
+        self._tap.write(ack_frame(self._number, tag))
 
     async def _watch(self) -> None:
         while True:
@@ -237,3 +241,15 @@ class AmqpConsumer(AmqpLink):
         if self.up:
             # What came while the link was being set up.
             self._ack_soon()
+
+
+class _Counters(dict[str, Counter]):
+    """The counter of each exchange's messages, looked up once."""
+
+    def __missing__(self, exchange: str) -> Counter:
+        self[exchange] = counter = metrics.MESSAGES_CONSUMED.labels(exchange)
+        return counter
+
+
+async def _unused(_: AbstractIncomingMessage) -> None:
+    """Stand where the client wants a callback; it gets no message to call it with."""

@@ -6,10 +6,11 @@ import itertools
 import logging
 from abc import ABC, abstractmethod
 
-from aio_pika.abc import AbstractChannel, AbstractConnection
+from aio_pika.abc import AbstractChannel
 
 from nacos_boot.start.startup import StartError
 from service.amqp import AMQP_FAULTS, bounded, open_connection
+from service.amqp_tap import TappedConnection
 from service.settings import RabbitSection
 
 log = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ class AmqpLink(ABC):
     def __init__(self, settings: RabbitSection, name: str) -> None:
         self._settings = settings
         self._name = name
-        self._connection: AbstractConnection | None = None
+        self._connection: TappedConnection | None = None
         self._broken = asyncio.Event()
         self._closing = False
         self.up = False
@@ -103,23 +104,31 @@ class AmqpLink(ABC):
     async def _drop(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
+            connection.tap.close()
             with contextlib.suppress(*AMQP_FAULTS):
                 await bounded(connection.close(), CALL_LIMIT)
 
-    async def _prepare(self, connection: AbstractConnection) -> None:
+    async def _prepare(self, connection: TappedConnection) -> None:
         channel = await connection.channel(on_return_raises=True)
         channel.close_callbacks.add(lambda *_: self._broke(connection))
         await self._set_up(channel)
 
-    def _broke(self, connection: AbstractConnection | None) -> None:
+    def _broke(self, connection: TappedConnection | None) -> None:
         # A connection given up earlier may end late: that must not cost the one in use.
         if connection is self._connection:
             self.up = False
+            self._changed()
             self._broken.set()
+
+    @property
+    def _connected(self) -> TappedConnection:
+        if self._connection is None:
+            raise ConnectionError("the connection broke")
+        return self._connection
 
     @abstractmethod
     async def _set_up(self, channel: AbstractChannel) -> None:
         """Declare and start what the channel is for. May raise AMQP faults and StartError."""
 
-    def _changed(self) -> None:  # noqa: B027 - only one of the two links has somebody to tell
+    def _changed(self) -> None:  # noqa: B027 - a link may have nothing to do then
         """Note that `up` may have changed."""

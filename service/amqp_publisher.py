@@ -3,15 +3,28 @@
 import asyncio
 import logging
 from collections.abc import Sequence
-from enum import Enum
 
-import aio_pika
-from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange
-from aio_pika.exceptions import PublishError
+from aio_pika.abc import AbstractChannel, AbstractConnection
+from pamqp import commands
+from pamqp.common import FieldTable
 
-from service.amqp import AMQP_FAULTS, bounded, declare_exchanges, queue_of
+from service.amqp import (
+    AMQP_FAULTS,
+    DEAD,
+    DIRECT,
+    FANOUT,
+    bounded,
+    declare_exchanges,
+    numbers_of,
+    queue_of,
+)
+from service.amqp_frames import Properties
+from service.amqp_line import Line, Outgoing
 from service.amqp_link import CALL_LIMIT, AmqpLink
+from service.amqp_origin import Origin
+from service.confirms import Outcome
 from service.publication import Publication
+from service.push import new_push_id
 from service.settings import RabbitSection
 
 log = logging.getLogger(__name__)
@@ -19,16 +32,7 @@ log = logging.getLogger(__name__)
 # After a reconnect or a move a node's queue has a number; higher ones take several in a row.
 _NAMES = 3
 
-ORIGIN = "x-websocket-node"
-"""The header that names the publishing node, which has delivered to its own users already."""
-
-
-class Outcome(Enum):
-    """What became of a publication: the broker has it, nobody listens there, or it is not known."""
-
-    CONFIRMED = "confirmed"
-    RETURNED = "returned"
-    FAILED = "failed"
+_PERSISTENT = 2
 
 
 class AmqpPublisher(AmqpLink):
@@ -39,43 +43,51 @@ class AmqpPublisher(AmqpLink):
 
     def __init__(self, settings: RabbitSection, node: str) -> None:
         super().__init__(settings, f"publisher of {node}")
-        self._headers: aio_pika.abc.HeadersType = {ORIGIN: node}
-        self._fanout: AbstractExchange
-        self._direct: AbstractExchange
-        self._dead: AbstractExchange
+        self._origin = Origin(node)
+        self._line: Line | None = None
 
     async def publish(self, publications: Sequence[Publication]) -> list[Outcome]:
         """Publish in order and wait for every confirm, 5 s at most. Never raises."""
-        if not self.up:
-            return [Outcome.FAILED] * len(publications)
-        # With exceptions as results: the client may end a call of a broken connection with
-        # CancelledError, which must not end the caller.
-        results = await asyncio.gather(
-            *(self._publish(item) for item in publications), return_exceptions=True
+        return await (await self.send(publications))
+
+    async def send(self, publications: Sequence[Publication]) -> asyncio.Future[list[Outcome]]:
+        """Publish in order; the future has the outcomes within 5 s. Never raises.
+
+        Who must not be overtaken by another caller waits for its return, which takes time only
+        while the broker does not read.
+        """
+        line = self._line
+        if not self.up or line is None:
+            failed: asyncio.Future[list[Outcome]] = asyncio.get_running_loop().create_future()
+            failed.set_result([Outcome.FAILED] * len(publications))
+            return failed
+        properties = self._origin.properties
+        return await line.send(
+            [
+                # A fanout exchange without queues still confirms; a direct one must have its node.
+                Outgoing(DIRECT, item.node, True, properties, item.message_id, item.body)
+                if item.way == "direct"
+                else Outgoing(FANOUT, "", False, properties, item.message_id, item.body)
+                for item in publications
+            ],
+            CALL_LIMIT,
         )
-        faults = [item for item in results if isinstance(item, BaseException)]
-        if faults:
-            reason = str(faults[0]) or "no answer in time"
-            log.warning(
-                "RabbitMQ at %s did not confirm %d messages: %s", self.address, len(faults), reason
-            )
-        return [Outcome.FAILED if isinstance(item, BaseException) else item for item in results]
 
     async def set_aside(self, body: bytes, exchange: str, reason: str) -> bool:
         """Publish a poison message to the dead exchange; True where the broker has it."""
-        if not self.up:
+        line = self._line
+        if not self.up or line is None:
             return False
-        message = aio_pika.Message(
-            body,
-            delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
-            headers={**self._headers, "x-exchange": exchange, "x-reason": reason[:1000]},
+        headers: FieldTable = {
+            **self._origin.headers,
+            "x-exchange": exchange,
+            "x-reason": reason[:1000],
+        }
+        properties = Properties(
+            commands.Basic.Properties(headers=headers, delivery_mode=_PERSISTENT)
         )
-        try:
-            await bounded(self._dead.publish(message, routing_key="", mandatory=False), CALL_LIMIT)
-        except AMQP_FAULTS as error:
-            log.warning("RabbitMQ at %s did not take a dead message: %s", self.address, error)
-            return False
-        return True
+        message = Outgoing(DEAD, "", False, properties, new_push_id(), body)
+        return await (await line.send([message], CALL_LIMIT)) == [Outcome.CONFIRMED]
 
     async def discard_queue(self, node: str) -> None:
         """Delete the queues of a dead node, unless somebody consumes them. Never raises.
@@ -91,28 +103,15 @@ class AmqpPublisher(AmqpLink):
             except AMQP_FAULTS as error:
                 log.debug("a queue of the dead node %s is left alone: %s", node, error)
 
-    async def _publish(self, item: Publication) -> Outcome:
-        exchange = self._fanout if item.way == "fanout" else self._direct
-        message = aio_pika.Message(
-            item.body,
-            content_type="application/json",
-            message_id=item.message_id,
-            headers=self._headers,
-        )
-        try:
-            await exchange.publish(
-                message,
-                routing_key=item.node,
-                # A fanout exchange without queues still confirms; a direct one must have its node.
-                mandatory=item.way == "direct",
-                timeout=CALL_LIMIT,
-            )
-        except PublishError:
-            return Outcome.RETURNED
-        return Outcome.CONFIRMED
-
     async def _set_up(self, channel: AbstractChannel) -> None:
-        self._fanout, self._direct, self._dead = await declare_exchanges(channel)
+        await declare_exchanges(channel)
+        number, frame_max = await numbers_of(channel)
+        self._line = Line(self._connected.tap, number, frame_max, self.address)
+
+    def _changed(self) -> None:
+        if not self.up and self._line is not None:
+            self._line.end("the connection broke")
+            self._line = None
 
 
 async def _delete_if_unused(connection: AbstractConnection, queue: str) -> None:

@@ -4,8 +4,10 @@ from quart import Quart
 
 from nacos_boot.boot import Boot
 from nacos_boot.config.live import LiveSettings
+from nacos_boot.http.one_task import OneTaskConnection
 from nacos_boot.http.problem import use_problems
 from service.api import node_api
+from service.push_api import add_push_api
 from service.pusher import Pusher
 from service.settings import NodeSettings
 from service.users import Users
@@ -16,6 +18,7 @@ def build_app(
 ) -> Quart:
     """Build the app."""
     app = Quart("service", static_folder=None)
+    app.asgi_http_class = OneTaskConnection
     use_problems(app)
 
     def limit_bodies(settings: NodeSettings) -> None:
@@ -23,6 +26,7 @@ def build_app(
 
     limit_bodies(live.current)
     live.subscribe(lambda _, new: limit_bodies(new))
-    app.register_blueprint(node_api(live, pusher, users))
+    add_push_api(app, live, pusher)
+    app.register_blueprint(node_api(users))
     app.register_blueprint(boot.actuator())
     return app

@@ -6,9 +6,9 @@ from datetime import timedelta
 
 from service import metrics
 from service.amqp_consumer import Handler
-from service.amqp_publisher import Outcome
 from service.amqp_queue import NodeQueues
 from service.broker_side import BrokerSide
+from service.confirms import Outcome
 from service.handover import Peers, Server
 from service.mover import Mover
 from service.publication import Publication
@@ -88,15 +88,18 @@ class Broker:
         await self.mover.run()
 
     async def publish(self, publications: Sequence[Publication]) -> list[Outcome]:
-        """Publish in order and wait for every confirm, 5 s at most. Never raises.
+        """Publish in order and wait for every confirm, 5 s at most. Never raises."""
+        return await (await self.send(publications))
+
+    async def send(self, publications: Sequence[Publication]) -> asyncio.Future[list[Outcome]]:
+        """Publish in the order of the calls; the future has the outcomes within 5 s. Never raises.
 
         The first ones at another server wait until those before them have had their outcome.
         """
         async with self._in_turn:
             while self._publishes_at is not self.mover.side:
                 await self._follow()
-            side = self._publishes_at
-        return await side.publish(publications)
+            return await self._publishes_at.send(publications)
 
     async def discard_queue(self, node: str) -> None:
         """Delete the queue of a dead node, unless somebody consumes it. Never raises."""

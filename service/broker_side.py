@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from nacos_boot.start.startup import StartError
 from service.amqp_consumer import AmqpConsumer, Handler
 from service.amqp_link import CALL_LIMIT, PAUSES
-from service.amqp_publisher import AmqpPublisher, Outcome
+from service.amqp_publisher import AmqpPublisher
 from service.amqp_queue import NodeQueues
+from service.confirms import Outcome
 from service.publication import Publication
 from service.settings import RabbitSection
 
@@ -73,17 +74,23 @@ class BrokerSide:
             await self._open_at_last()
         await asyncio.gather(self._publisher.run(), self._consumer.run())
 
-    async def publish(self, publications: Sequence[Publication]) -> list[Outcome]:
-        """Publish in order and wait for every confirm, 5 s at most. Never raises."""
+    async def send(self, publications: Sequence[Publication]) -> asyncio.Future[list[Outcome]]:
+        """Publish in order; the future has every outcome 5 s later at most. Never raises."""
         self._under_way += 1
         self._idle.clear()
         try:
-            return await self._publisher.publish(publications)
-        finally:
-            self.published_at = asyncio.get_running_loop().time()
-            self._under_way -= 1
-            if not self._under_way:
-                self._idle.set()
+            outcomes = await self._publisher.send(publications)
+        except BaseException:
+            self._settled()
+            raise
+        outcomes.add_done_callback(self._settled)
+        return outcomes
+
+    def _settled(self, *_: object) -> None:
+        self.published_at = asyncio.get_running_loop().time()
+        self._under_way -= 1
+        if not self._under_way:
+            self._idle.set()
 
     async def published(self) -> None:
         """Wait until what is being published has its outcome, a little more than 5 s at most."""

@@ -6,7 +6,7 @@ while that node's record lives, so that a node is known at a cost that doesn't g
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -25,6 +25,18 @@ _SCANS_PER_PAGE = 50
 _homes_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
+class _Homes(dict[tuple[str, ...], Homes]):
+    """Sets of living nodes by the nodes of an entry, each made once."""
+
+    def __init__(self, alive: Collection[str]) -> None:
+        super().__init__()
+        self._alive = alive
+
+    def __missing__(self, nodes: tuple[str, ...]) -> Homes:
+        self[nodes] = homes = frozenset(node for node in nodes if node in self._alive)
+        return homes
+
+
 class Keys:
     """The names in Redis, under the prefix of the settings."""
 
@@ -41,6 +53,11 @@ class Keys:
     def user(self, user: str) -> str:
         """Give the key of a user's entry."""
         return f"{self._user}{user}"
+
+    def users(self, users: Iterable[str]) -> list[str]:
+        """Give the keys of users' entries."""
+        prefix = self._user
+        return [prefix + user for user in users]
 
     @property
     def all_users(self) -> str:
@@ -140,13 +157,12 @@ class Directory:
         """
         if not self.up:
             return [None] * len(users)
-        own = self._keys.node(self._node)
         try:
             own_record, *texts = await self._store.get_many(
-                [own, *(self._keys.user(user) for user in users)]
+                [self._keys.node(self._node), *self._keys.users(users)]
             )
-            found = [self._nodes_of(text) for text in texts]
-            await self._check_strangers({node for nodes in found for node in nodes})
+            found = self._nodes_of_all(texts)
+            await self._check_strangers({node for nodes in set(found) for node in nodes})
         except StoreError as error:
             log.debug("%s; pushes go by fanout", error)
             self._went_down()
@@ -155,7 +171,9 @@ class Directory:
             self._settling.doubt(self._now(), data_lost=True)
         if not self.settled:
             return [None] * len(users)
-        return [frozenset(node for node in nodes if node in self._alive) for nodes in found]
+        # One set for each way to be connected, not for each user.
+        homes = _Homes(self._alive)
+        return [homes[nodes] for nodes in found]
 
     async def write_homes(self, entries: Mapping[str, bytes]) -> None:
         """Write this node's member of users' entries; empty bytes remove it. Raises StoreError."""
@@ -212,6 +230,14 @@ class Directory:
             record = read_record(text)
             if record is not None:
                 self._alive[node] = record
+
+    def _nodes_of_all(self, texts: Sequence[bytes | None]) -> list[tuple[str, ...]]:
+        decode = _homes_decoder.decode
+        try:
+            return [() if text is None else tuple(decode(text)) for text in texts]
+        except UNREADABLE:
+            # One that somebody else has written costs the others nothing but time.
+            return [tuple(self._nodes_of(text)) for text in texts]
 
     def _nodes_of(self, text: bytes | None) -> Collection[str]:
         return self._decode(text).keys()

@@ -14,7 +14,7 @@ A step that waits for the peers goes ahead without them when `limit` seconds hav
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 from urllib.parse import quote
 
@@ -30,7 +30,8 @@ class Server(Generic[S]):
     """A server to be used; `name` is its address, `settings` how it is reached."""
 
     name: str
-    settings: S
+    # Left out of the hash: sides are looked up by server several times a push.
+    settings: S = field(hash=False)
 
     @staticmethod
     def at(host: str, port: int, path: str, settings: T) -> "Server[T]":

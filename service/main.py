@@ -11,7 +11,7 @@ from nacos_boot import __version__
 from nacos_boot.background import Background
 from nacos_boot.boot import Boot
 from nacos_boot.http.server import HttpServer
-from nacos_boot.program import Stop
+from nacos_boot.program import Stop, settle
 from nacos_boot.start.bootstrap import Bootstrap
 from nacos_boot.start.startup import StartError, retried
 from service import metrics
@@ -141,7 +141,7 @@ async def run_node(bootstrap: Bootstrap, stop: Stop) -> None:  # noqa: PLR0915 -
             ("foreign-nodes", foreign.watch()),
             ("sweeper", sweeper.watch()),
             ("pusher", pusher.run()),
-            ("pings", ping_clients(lambda: hub.sockets, lambda: live.current.websocket.ping)),
+            ("pings", ping_clients(hub.pings, lambda: live.current.websocket.ping)),
         ):
             background.spawn(name, work)
         add_indicators(boot.health, broker, directories)
@@ -176,6 +176,7 @@ async def run_node(bootstrap: Bootstrap, stop: Stop) -> None:  # noqa: PLR0915 -
         broker.mover.announce = lambda _: boot.announce()
         directories.mover.announce = lambda _: boot.announce()
         boot.announce()
+        settle()
         log.info("node %s serves on %s", node, address)
 
         await stop.wait()

@@ -1,7 +1,8 @@
 """Where a push has to go. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+
+import msgspec
 
 from service.push import Push
 
@@ -9,8 +10,7 @@ Homes = frozenset[str]
 """The ids of the living nodes that hold a user; empty: the user is offline."""
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True, gc=False):
     """The way of one push.
 
     `fanout`: every node gets it. Else `direct` gives the users for each other node, and `local`
@@ -19,7 +19,7 @@ class Plan:
 
     fanout: bool
     local: tuple[str, ...] = ()
-    direct: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    direct: Mapping[str, tuple[str, ...]] = {}
     offline: tuple[str, ...] | None = None
 
 
@@ -32,7 +32,15 @@ def plan(push: Push, homes: Sequence[Homes | None] | None, node: str) -> Plan:
     `homes` is None in fanout mode; an entry is None where nobody knows, which is never "offline":
     then the push goes to every node.
     """
-    if push.targets is None or homes is None or any(home is None for home in homes):
+    if push.targets is None or homes is None:
+        return FANOUT
+    if len(push.targets) == len(homes) == 1 and (only := homes[0]) and len(only) == 1:
+        # What nearly every push to a user is.
+        [holder] = only
+        if holder == node:
+            return Plan(fanout=False, local=push.targets, offline=())
+        return Plan(fanout=False, direct={holder: push.targets}, offline=())
+    if None in homes:
         return FANOUT
     direct: dict[str, list[str]] = {}
     local: list[str] = []

@@ -1,7 +1,6 @@
 """Turn planned pushes into AMQP messages, in an order that keeps every user's order. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
@@ -16,8 +15,7 @@ MAX_BYTES = 1_000_000
 Way = Literal["fanout", "direct"]
 
 
-@dataclass(frozen=True, slots=True)
-class Publication:
+class Publication(msgspec.Struct, frozen=True):
     """One AMQP message. `pushes` are the indexes of the pushes in it; `node` is for direct ones."""
 
     way: Way

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from service import metrics
-from service.amqp_publisher import Outcome
 from service.broker import Broker
+from service.confirms import Outcome
 from service.directories import Directories
 from service.plan import Plan
 from service.publication import compose

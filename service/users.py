@@ -4,14 +4,14 @@ from typing import Any
 
 import msgspec
 
-from service.amqp_publisher import Outcome
+from service.answers import PushesFailedError
 from service.broker import Broker
+from service.confirms import Outcome
 from service.directories import Directories
 from service.envelope import write_envelope
 from service.foreign import ForeignNodes
 from service.publication import Publication
 from service.push import new_push_id
-from service.pusher import PushesFailedError
 from service.receiver import Receiver
 
 

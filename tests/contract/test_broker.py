@@ -9,8 +9,8 @@ import pytest
 
 from devtools.servers import Servers
 from service.amqp import DIRECT, FANOUT
-from service.amqp_publisher import Outcome
 from service.broker import Broker
+from service.confirms import Outcome
 from service.publication import Publication
 from service.settings import RabbitSection
 from tests.service.fake_servers import FakeBroker, FakeRabbit

@@ -6,8 +6,8 @@ import uuid
 from datetime import timedelta
 from typing import Literal
 
-from service.amqp_publisher import Outcome
 from service.broker import Broker
+from service.confirms import Outcome
 from service.handover import Peer, Peers
 from service.publication import Publication
 from service.settings import RabbitSection

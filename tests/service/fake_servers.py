@@ -11,7 +11,7 @@ from typing import Any
 from nacos_boot.start.startup import StartError
 from service.amqp import DIRECT, FANOUT
 from service.amqp_consumer import Handler
-from service.amqp_publisher import Outcome
+from service.confirms import Outcome
 from service.publication import Publication
 from service.redis_store import StoreError
 
@@ -173,6 +173,12 @@ class FakeBroker:
         self.publishing = self.consuming = True
 
     async def publish(self, publications: Sequence[Publication]) -> list[Outcome]:
+        return await (await self.send(publications))
+
+    async def send(self, publications: Sequence[Publication]) -> asyncio.Future[list[Outcome]]:
+        return asyncio.ensure_future(self._publish(publications))
+
+    async def _publish(self, publications: Sequence[Publication]) -> list[Outcome]:
         await asyncio.sleep(0)
         await self._rabbit.gate.wait()
         if not self.publishing:

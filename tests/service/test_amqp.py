@@ -5,14 +5,21 @@ import asyncio
 import pytest
 from aio_pika.abc import AbstractChannel
 
-from service.amqp import DEAD, DIRECT, FANOUT, bounded, declare_exchanges
+from service.amqp import DEAD, DIRECT, FANOUT, bounded, declare_exchanges, numbers_of
 from tests.waiting import eventually
 
 
 async def test_declaring_twice_is_no_fault(channel: AbstractChannel) -> None:
     for _ in range(2):
-        exchanges = await declare_exchanges(channel)
-        assert [exchange.name for exchange in exchanges] == [FANOUT, DIRECT, DEAD]
+        await declare_exchanges(channel)
+    for name in (FANOUT, DIRECT, DEAD):
+        await channel.get_exchange(name)
+
+
+async def test_the_numbers_of_a_channel(channel: AbstractChannel) -> None:
+    number, frame_max = await numbers_of(channel)
+    assert number == channel.number
+    assert frame_max >= 4096  # AMQP's least
 
 
 async def test_a_bounded_call_gives_its_result_or_its_fault() -> None:

@@ -4,12 +4,13 @@ import asyncio
 import uuid
 
 import pytest
-from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
+from aio_pika.abc import AbstractChannel
 
 from service import amqp_consumer
 from service.amqp import declare_node_queue, queue_of
-from service.amqp_publisher import AmqpPublisher, Outcome
+from service.amqp_publisher import AmqpPublisher
 from service.amqp_queue import NodeQueues
+from service.confirms import Outcome
 from tests.service.amqp_links import Consumer, Start, arrives, direct, exists
 from tests.service.tcp_proxy import TcpProxy
 from tests.waiting import eventually
@@ -26,14 +27,6 @@ async def arrives_no_more(publisher: AmqpPublisher, consumer: Consumer) -> None:
         return await publisher.publish([direct(consumer.id, b"late")]) == [Outcome.RETURNED]
 
     await eventually(returned)
-
-
-class SlowConsumer(Consumer):
-    """Handles each message a moment after the client has given it."""
-
-    async def _consume(self, message: AbstractIncomingMessage) -> None:
-        await asyncio.sleep(0.01)
-        await super()._consume(message)
 
 
 async def test_what_is_in_the_queue_is_taken_before_it_is_given_up(
@@ -84,7 +77,7 @@ async def test_one_queue_is_shared_and_handed_on_in_order(
     amqp_port: int, start: Start, channel: AbstractChannel, publisher: AmqpPublisher
 ) -> None:
     queues = NodeQueues(uuid.uuid4().hex)
-    old: Consumer = await start(SlowConsumer(amqp_port, queues))
+    old: Consumer = await start(Consumer(amqp_port, queues))
     new: Consumer = await start(Consumer(amqp_port, queues))
     assert new.queue_name == old.queue_name == queue_of(queues.node)
     assert new.identity == old.identity

@@ -9,7 +9,8 @@ from aio_pika.abc import AbstractChannel
 from devtools.ports import free_port
 from nacos_boot.start.startup import StartError
 from service import amqp
-from service.amqp_publisher import AmqpPublisher, Outcome
+from service.amqp_publisher import AmqpPublisher
+from service.confirms import Outcome
 from service.settings import RabbitSection
 from tests.service.amqp_links import Start, fanout
 from tests.service.tcp_proxy import TcpProxy

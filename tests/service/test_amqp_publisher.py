@@ -9,7 +9,8 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
 from service import amqp_publisher
 from service.amqp import DEAD, FANOUT, declare_node_queue, queue_of
-from service.amqp_publisher import AmqpPublisher, Outcome
+from service.amqp_publisher import AmqpPublisher
+from service.confirms import Outcome
 from service.settings import RabbitSection
 from tests.service.amqp_links import NOBODY, Consumer, Start, arrives, exists, fanout
 from tests.service.tcp_proxy import TcpProxy
@@ -55,7 +56,7 @@ async def test_a_connection_given_up_while_messages_are_on_their_way_fails_them(
     monkeypatch.setattr(amqp_publisher, "CALL_LIMIT", 30)
     publisher: AmqpPublisher = await start(AmqpPublisher(RabbitSection(port=amqp_proxy.port), "n"))
     # What hangs goes on later: not into the dead queue, which others look into.
-    monkeypatch.setattr(publisher, "_dead", publisher._fanout)
+    monkeypatch.setattr(amqp_publisher, "DEAD", FANOUT)
     amqp_proxy.hang()
 
     async def give_up() -> None:

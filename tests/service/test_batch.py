@@ -1,8 +1,15 @@
 """The body of a batch request."""
 
-import pytest
+import json
+import re
+from typing import Any
 
-from service.batch import BatchError, read_batch
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from service.batch import BatchError, accept_batch, read_batch
+from service.push import Push, PushError, accept_push
 
 
 @pytest.mark.parametrize(
@@ -50,3 +57,88 @@ def test_the_number_of_items_is_limited(body: bytes) -> None:
 def test_an_array_nested_too_deeply_is_refused() -> None:
     with pytest.raises(BatchError, match="nested too deeply"):
         read_batch(b"[" + b"[" * 100_000 + b"]" * 100_000 + b"]", max_items=3)
+
+
+def without_id(item: Push | PushError) -> Any:
+    """Give what can be compared: ids are random."""
+    if isinstance(item, PushError):
+        return item.field, item.message
+    return item.content, item.targets
+
+
+def accept(body: bytes, max_items: int = 100) -> list[Push | PushError]:
+    return accept_batch(body, max_items=max_items, max_targets=3)
+
+
+def one_by_one(body: bytes) -> list[Any]:
+    results: list[Any] = []
+    for item in read_batch(body, max_items=100):
+        try:
+            results.append(without_id(accept_push(item, max_targets=3)))
+        except PushError as error:
+            results.append(without_id(error))
+    return results
+
+
+targets = st.lists(st.sampled_from(["a", "b", 7, {"id": "c"}, "no id", None, "d"]), max_size=5)
+items = st.fixed_dictionaries(
+    {},
+    optional={
+        "content": st.none() | st.text() | st.dictionaries(st.text(), st.integers(), max_size=2),
+        "allUser": st.booleans() | st.none(),
+        "targetUserList": targets,
+    },
+)
+# Of some kinds none can be decoded with the others.
+odd_items = items | st.sampled_from([1, None, "x", [], {"content": 1, "allUser": "yes"}])
+many = st.lists(items, min_size=1, max_size=6) | st.lists(odd_items, min_size=1, max_size=6)
+
+
+@given(many, st.booleans(), st.booleans())
+@example([{"content": "\ud800", "targetUserList": ["a"]}], True, True)
+@example([{"content": "\ud83d\ude00", "targetUserList": ["a"]}], True, True)
+@example([{"content": "ü", "targetUserList": ["a", "b", "c", "d"]}], True, False)
+def test_pushes_are_accepted_together_as_they_are_one_by_one(
+    items: list[Any], array: bool, ascii_only: bool
+) -> None:
+    texts = [json.dumps(item, ensure_ascii=ascii_only) for item in items]
+    text = f"[{','.join(texts)}]" if array else "\n".join(texts)
+    body = text.encode(errors="surrogatepass")
+    try:
+        expected = one_by_one(body)
+    except BatchError as error:
+        with pytest.raises(BatchError, match=re.escape(str(error))):
+            accept(body)
+        return
+    found = accept(body)
+    assert [without_id(item) for item in found] == expected
+    ids = [item.id for item in found if isinstance(item, Push)]
+    assert len(set(ids)) == len(ids)
+
+
+@pytest.mark.parametrize("between", [b"", b" ", b"\n"])
+def test_one_bad_push_costs_only_itself(between: bytes) -> None:
+    good = b'{"content":"x","targetUserList":["a"]}'
+    body = between + b"[" + b",".join([good, b'{"content":1,"allUser":3}', b"7", good]) + b"]"
+    found = accept(body)
+    assert [isinstance(item, Push) for item in found] == [True, False, False, True]
+    assert [getattr(item, "content", None) for item in found] == [b'"x"', None, None, b'"x"']
+
+
+@pytest.mark.parametrize("body", [b"[]", b" [] ", b"", b"\n"])
+def test_of_an_empty_batch_nothing_is_accepted(body: bytes) -> None:
+    with pytest.raises(BatchError, match="the batch is empty"):
+        accept(body)
+
+
+def test_the_number_of_pushes_is_limited() -> None:
+    good = b'{"content":"x","targetUserList":["a"]}'
+    assert len(accept(b"[" + b",".join([good] * 3) + b"]", max_items=3)) == 3
+    for body in (b"[" + b",".join([good] * 4) + b"]", b"\n".join([good] * 4)):
+        with pytest.raises(BatchError, match="4 pushes; expected 3 at most"):
+            accept(body, max_items=3)
+
+
+def test_a_broken_array_is_refused() -> None:
+    with pytest.raises(BatchError, match="no JSON array"):
+        accept(b'[{"content":1,"allUser":true},')

@@ -8,10 +8,10 @@ from types import SimpleNamespace
 import pytest
 
 from service import broker as module
-from service.amqp_publisher import Outcome
 from service.amqp_queue import NodeQueues
 from service.broker import Broker
 from service.broker_side import BrokerSide
+from service.confirms import Outcome
 from service.publication import Publication
 from service.settings import RabbitSection
 
@@ -24,12 +24,15 @@ class Server:
         self.gate = asyncio.Event()
         self.gate.set()
         self.side = BrokerSide(RabbitSection(), NodeQueues("n"), lambda *_: None)
-        monkeypatch.setattr(self.side._publisher, "publish", self._publish)
+        monkeypatch.setattr(self.side._publisher, "send", self._send)
 
-    async def _publish(self, items: Sequence[Publication]) -> list[Outcome]:
+    async def _send(self, items: Sequence[Publication]) -> asyncio.Future[list[Outcome]]:
         self.got += [item.message_id for item in items]
+        return asyncio.ensure_future(self._confirm(len(items)))
+
+    async def _confirm(self, number: int) -> list[Outcome]:
         await self.gate.wait()
-        return [Outcome.CONFIRMED] * len(items)
+        return [Outcome.CONFIRMED] * number
 
 
 class Move:

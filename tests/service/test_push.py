@@ -2,6 +2,7 @@
 
 import functools
 import json
+import re
 from typing import Any
 
 import msgspec
@@ -9,7 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.push import Push, PushError, accept_push, new_push_id, read_push, write_push
+from service.push import (
+    Push,
+    PushError,
+    accept_push,
+    is_encodable,
+    new_push_id,
+    read_push,
+    write_push,
+)
 from service.user_id import is_user_id
 
 ALICE = b'"targetUserList":["alice"]'
@@ -215,6 +224,30 @@ def test_the_number_of_targets_is_limited_after_repeats_are_dropped() -> None:
     with pytest.raises(PushError, match="3 distinct targets; expected 2 at most") as caught:
         accept(listed(b'"a","b","c"'), max_targets=2)
     assert caught.value.field == "targetUserList"
+
+
+def test_no_two_ids_are_the_same() -> None:
+    # More than are drawn at once.
+    ids = [new_push_id() for _ in range(2000)]
+    assert len(set(ids)) == len(ids)
+    assert all(re.fullmatch(r"[0-9a-f]{32}", push_id) for push_id in ids)
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        (b'{"content":"plain"}', True),
+        ('{"content":"ü😀"}'.encode(), True),
+        (b'"\\n\\t\\"', True),
+        # Half of a pair, or a pair: only reading it tells.
+        (b'"\\ud800"', False),
+        (b'"\\ud83d\\ude00"', False),
+        (b'"\xff"', False),
+        (b'"\xed\xa0\x80"', False),
+    ],
+)
+def test_texts_that_can_be_in_a_frame_without_being_read(texts: bytes, expected: bool) -> None:
+    assert is_encodable(texts) is expected
 
 
 json_values = st.recursive(

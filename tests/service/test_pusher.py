@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from service import metrics, pusher
-from service.amqp_publisher import Outcome
+from service.answers import Accepted, PushesFailedError, TooManyPushesError
+from service.confirms import Outcome
 from service.publication import Publication
-from service.pusher import Accepted, PushesFailedError, TooManyPushesError
 from tests.service.cluster_in_memory import MemoryCluster, MemoryNode, push, received
+from tests.waiting import eventually
 
 MODES = pytest.mark.parametrize("mode", ["fanout", "routed"])
 
@@ -18,6 +19,26 @@ MODES = pytest.mark.parametrize("mode", ["fanout", "routed"])
 def way(cluster: MemoryCluster) -> list[tuple[str, str, int]]:
     """Give what was published: way, node, number of pushes in it."""
     return [(item.way, item.node, len(item.pushes)) for item in cluster.rabbit.published]
+
+
+def hold_confirms(node: MemoryNode) -> list[asyncio.Event]:
+    """Publish at once, and confirm each batch when its event is set."""
+    gates: list[asyncio.Event] = []
+    publish_at_once = node.broker.send
+
+    async def send(publications: Sequence[Publication]) -> asyncio.Future[list[Outcome]]:
+        outcomes = await (await publish_at_once(publications))
+        gate = asyncio.Event()
+        gates.append(gate)
+
+        async def confirm() -> list[Outcome]:
+            await gate.wait()
+            return outcomes
+
+        return asyncio.ensure_future(confirm())
+
+    node.broker.send = send  # type: ignore[method-assign]  # for this test
+    return gates
 
 
 async def test_a_routed_push_goes_where_its_targets_are(
@@ -117,16 +138,20 @@ async def test_one_failed_message_costs_only_the_pushes_in_it(
     cluster: MemoryCluster, a: MemoryNode, b: MemoryNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here, there = await a.join("x"), await b.join("y")
-    publish = a.broker.publish
+    send = a.broker.send
 
-    async def fail_for_b(publications: Sequence[Publication]) -> list[Outcome]:
-        outcomes = await publish(publications)
-        return [
-            Outcome.FAILED if item.node == "b" else outcome
-            for item, outcome in zip(publications, outcomes, strict=True)
-        ]
+    async def fail_for_b(publications: Sequence[Publication]) -> asyncio.Future[list[Outcome]]:
+        outcomes = await (await send(publications))
+        told: asyncio.Future[list[Outcome]] = asyncio.get_running_loop().create_future()
+        told.set_result(
+            [
+                Outcome.FAILED if item.node == "b" else outcome
+                for item, outcome in zip(publications, outcomes, strict=True)
+            ]
+        )
+        return told
 
-    monkeypatch.setattr(a.broker, "publish", fail_for_b)
+    monkeypatch.setattr(a.broker, "send", fail_for_b)
     results = await asyncio.gather(
         a.pusher.push(push("1", "x")),
         a.pusher.push(push("2", "x", "y")),
@@ -168,6 +193,80 @@ async def test_what_gathers_is_merged_into_one_look_up_and_one_message(
     assert way(cluster) == [("direct", "b", 100)]
 
 
+async def test_pushes_given_together_are_answered_together_in_their_order(
+    cluster: MemoryCluster, a: MemoryNode, b: MemoryNode
+) -> None:
+    here, there = await a.join("x"), await b.join("y")
+    items = [push("1", "x"), push("2", "y"), push("3"), push("4", "nobody", "x")]
+    assert await a.pusher.push_all(items) == [
+        Accepted(items[0].id, "routed", 1, ()),
+        Accepted(items[1].id, "routed", 1, ()),
+        Accepted(items[2].id, "fanout", None, None),
+        Accepted(items[3].id, "routed", 2, ("nobody",)),
+    ]
+    assert await received(here) == ["1", "3", "4"]
+    assert await received(there) == ["2", "3"]
+    assert await a.pusher.push_all([]) == []
+
+
+async def test_the_next_batch_goes_out_while_one_waits_for_its_confirm(
+    cluster: MemoryCluster, a: MemoryNode, b: MemoryNode
+) -> None:
+    here, there = await a.join("x"), await b.join("y")
+    gates = hold_confirms(a)
+    waiting = [a.pusher.submit(push(str(number), "x", "y")) for number in range(1)]
+    await eventually(lambda: len(gates) == 1)
+    waiting += [a.pusher.submit(push(str(number), "x", "y")) for number in range(1, 3)]
+    await eventually(lambda: len(gates) == 2)
+    assert await received(there) == ["0", "1", "2"]
+    # The later one is confirmed first; its pushes are not accepted before the earlier one's.
+    gates[1].set()
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert not any(future.done() for future in waiting)
+    assert await received(here) == []
+    gates[0].set()
+    await asyncio.gather(*waiting)
+    assert await received(here) == ["0", "1", "2"]
+
+
+async def test_what_needs_no_broker_does_not_overtake_what_waits_for_it(
+    cluster: MemoryCluster, a: MemoryNode, b: MemoryNode
+) -> None:
+    here = await a.join("x")
+    await b.join("y")
+    gates = hold_confirms(a)
+    first = a.pusher.submit(push("1", "x", "y"))
+    await eventually(lambda: len(gates) == 1)
+    second = a.pusher.submit(push("2", "x"))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert not second.done()
+    gates[0].set()
+    await asyncio.gather(first, second)
+    assert await received(here) == ["1", "2"]
+
+
+async def test_a_few_batches_wait_for_confirms_and_the_rest_is_merged(
+    cluster: MemoryCluster, a: MemoryNode, b: MemoryNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pusher, "MAX_UNDER_WAY", 2)
+    there = await b.join("y")
+    gates = hold_confirms(a)
+    waiting = []
+    for number in range(20):
+        waiting.append(a.pusher.submit(push(str(number), "y")))
+        for _ in range(10):
+            await asyncio.sleep(0)
+    assert len(gates) == 2
+    for number in range(3):
+        await eventually(lambda number=number: len(gates) > number)  # type: ignore[misc]  # a default
+        gates[number].set()
+    await asyncio.gather(*waiting)
+    assert [pushes for _, _, pushes in way(cluster)] == [1, 1, 18]
+    assert await received(there) == [str(number) for number in range(20)]
+
+
 async def test_an_idle_node_waits_for_nothing(cluster: MemoryCluster, a: MemoryNode) -> None:
     there = await cluster.nodes["b"].join("y")
     accepted = a.pusher.submit(push("hi", "y"))
@@ -200,9 +299,21 @@ async def test_what_waits_for_the_broker_is_limited(
         a.pusher.submit(push("too many"))
     with pytest.raises(PushesFailedError):
         await a.pusher.push(push("too many"))
+    together = asyncio.create_task(a.pusher.push_all([push("6"), push("7")]))
     cluster.rabbit.gate.set()
     await asyncio.gather(first, *waiting)
+    await together
     await a.pusher.push(push("fits again"))
+
+
+async def test_of_pushes_given_together_those_that_fit_go(
+    a: MemoryNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pusher, "MAX_WAITING", 3)
+    here = await a.join("x")
+    results = await a.pusher.push_all([push(str(number), "x") for number in range(5)])
+    assert [type(result) for result in results] == [Accepted] * 3 + [TooManyPushesError] * 2
+    assert await received(here) == ["0", "1", "2"]
 
 
 async def test_a_caller_who_gives_up_harms_no_other(cluster: MemoryCluster, a: MemoryNode) -> None:
@@ -229,7 +340,7 @@ async def test_a_bug_on_the_way_fails_the_batch_and_not_the_node(
         raise KeyError("no such thing")
 
     with monkeypatch.context() as patch:
-        patch.setattr(a.broker, "publish", broken)
+        patch.setattr(a.broker, "send", broken)
         with pytest.raises(PushesFailedError, match="no such thing"):
             await a.pusher.push(push("1"))
     assert "a batch of 1 pushes failed" in caplog.text

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from service import metrics
-from service.pusher import Accepted, PushesFailedError
+from service.answers import Accepted, PushesFailedError
 from tests.service.cluster_in_memory import MemoryCluster, MemoryNode, push, received
 from tests.service.fake_sockets import FakeSocket
 from tests.waiting import eventually

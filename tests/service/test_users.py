@@ -2,8 +2,8 @@
 
 import pytest
 
+from service.answers import PushesFailedError
 from service.foreign import ForeignNodes
-from service.pusher import PushesFailedError
 from service.redis_store import StoreError
 from service.users import Users
 from tests.service.cluster_in_memory import MemoryCluster, MemoryNode

@@ -1,4 +1,8 @@
-"""Properties that the AMQP client cannot read, on a real RabbitMQ."""
+"""Messages with properties that nobody can read, on a real RabbitMQ.
+
+Any AMQP client may publish to the exchange. At such a property the client library ends the
+connection, with which this node's queue and every message in it would go.
+"""
 
 from datetime import UTC, datetime
 from typing import Any
