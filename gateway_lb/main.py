@@ -22,7 +22,7 @@ from nacos_boot.boot import Boot
 from nacos_boot.http.problem import use_problems
 from nacos_boot.http.protocol import http_protocol
 from nacos_boot.http.server import HttpServer
-from nacos_boot.program import Stop
+from nacos_boot.program import Stop, settle
 from nacos_boot.start.bootstrap import Bootstrap
 
 log = logging.getLogger(__name__)
@@ -72,6 +72,7 @@ async def run_gateway(bootstrap: Bootstrap, stop: Stop) -> None:
 
         # Registered last, when it serves.
         await boot.register(server.port)
+        settle()
         log.info("the gateway serves on %s", boot.location(server.port))
 
         await stop.wait()

@@ -1,26 +1,10 @@
 """A connection to a node, until the node has answered the handshake."""
 
 import asyncio
-import socket
-import sys
 from typing import cast
 
 from gateway_lb.answer import Answer, answer_body, parse_answer
 from nacos_boot.registry.instance import Instance
-
-# A node whose machine vanished never says so. Idle connections are probed after 30 s, and given up
-# 30 s later, or 60 s after the first bytes that were not acknowledged.
-_KEEPALIVE = (
-    (
-        (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-        (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30),
-        (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10),
-        (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
-        (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 60_000),
-    )
-    if sys.platform == "linux"
-    else ()
-)
 
 
 class NodeClosedError(ConnectionError):
@@ -46,8 +30,7 @@ class NodeSide(asyncio.Protocol):
     async def connect(cls, instance: Instance) -> "NodeSide":
         """Open a connection to an instance. Raises OSError."""
         loop = asyncio.get_running_loop()
-        transport, node = await loop.create_connection(cls, instance.ip, instance.port)
-        _keep_alive(transport)
+        _, node = await loop.create_connection(cls, instance.ip, instance.port)
         return node
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -92,11 +75,3 @@ class NodeSide(asyncio.Protocol):
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
-
-
-def _keep_alive(transport: asyncio.Transport) -> None:
-    # On uvloop each call on the transport's own socket object would duplicate the descriptor.
-    own = transport.get_extra_info("socket")
-    with socket.fromfd(own.fileno(), own.family, own.type) as duplicate:
-        for level, option, value in _KEEPALIVE:
-            duplicate.setsockopt(level, option, value)

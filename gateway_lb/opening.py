@@ -19,6 +19,7 @@ from gateway_lb.head import (
 from gateway_lb.reach import NoNodeError, Reached, reach
 from gateway_lb.relay import Relay
 from gateway_lb.relays import Relays
+from gateway_lb.sockets import keep_alive, take_over
 from nacos_boot.http.protocol import problem_response, say_last
 
 log = logging.getLogger(__name__)
@@ -117,9 +118,9 @@ class Opening(asyncio.Protocol):
             self._fail("error")
             self._refuse(handshake, _INTERNAL_ERROR, "the gateway failed")
         else:
-            self._join(reached)
+            self._join(handshake, reached)
 
-    def _join(self, reached: Reached) -> None:
+    def _join(self, handshake: Handshake, reached: Reached) -> None:
         """Start the relay, or pass on why the node refused. Runs in one go: nothing may come in."""
         self._answered = True
         if not reached.accepted:
@@ -128,22 +129,32 @@ class Opening(asyncio.Protocol):
             self._answer(answer_to_client(reached.answer, reached.body))
             return
         node = reached.node
+        if node.lost:
+            # It had its say.
+            reached.member.open -= 1
+            self._fail("node-gone")
+            self._answer(bytes(node.received))
+            return
+        try:
+            client_socket, node_socket = take_over(self._transport, node.transport)
+        except OSError as error:
+            log.warning("a relay cannot be opened: %s", error)
+            node.transport.abort()
+            reached.member.open -= 1
+            self._fail("error")
+            self._refuse(handshake, _INTERNAL_ERROR, "the gateway has no room")
+            return
+        keep_alive(node_socket)
         relay = Relay(
             self.relays,
             reached.member,
-            client=self._transport,
-            node=node.transport,
+            client=client_socket,
+            node=node_socket,
             buffer_high_water=self.relays.settings.buffer_high_water,
-            connections=self._connections,
         )
         self._connections.discard(self)
         self.relays.started(relay)
-        relay.start(
-            bytes(node.received),
-            bytes(self._early),
-            node_ended=node.ended,
-            node_lost=node.lost,
-        )
+        relay.start(bytes(node.received), bytes(self._early))
 
     def _refuse(self, handshake: Handshake, code: int, reason: str) -> None:
         self._answer(accept_and_close(handshake, code, reason))

@@ -7,6 +7,7 @@ from random import SystemRandom
 
 from gateway_lb import metrics
 from gateway_lb.pool import Pool
+from gateway_lb.pump import Pump
 from gateway_lb.relay import Relay
 from gateway_lb.settings import GatewaySection, GatewaySettings
 from gateway_lb.strategy import Chooser
@@ -27,6 +28,7 @@ class Relays:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.pool = pool
+        self.pump = Pump()
         self.chooser = chooser or Chooser(SystemRandom())
         self.clock = clock
         self.draining = False
@@ -86,3 +88,8 @@ class Relays:
                 await asyncio.sleep(min(_STEP, window))
         if self._open:
             await self._none_open.wait()
+
+    def close(self) -> None:
+        """End every relay at once; what its sides have not taken is flushed for a moment."""
+        for relay in list(self._open):
+            relay.close()

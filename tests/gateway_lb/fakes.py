@@ -211,4 +211,5 @@ async def gateway(*nodes: FakeNode | Instance, **gateway_settings: Any) -> Async
         try:
             yield Gateway(server.port, pool, relays, live, server, records)
         finally:
+            relays.close()
             await server.close(timedelta(seconds=1))

@@ -1,12 +1,9 @@
 """The node's side of a handshake: what came is not lost when the node goes right behind it."""
 
-import asyncio
-import socket
-
 import pytest
 
 from gateway_lb.node_side import NodeClosedError, NodeSide
-from tests.gateway_lb.fakes import FakeNode, Visit, silent, until
+from tests.gateway_lb.fakes import FakeNode, Visit, until
 
 HEAD = b"HTTP/1.1 101 Switching Protocols\r\n\r\n"
 
@@ -40,14 +37,3 @@ async def test_a_node_that_goes_without_an_answer_is_told_apart() -> None:
         with pytest.raises(NodeClosedError):
             await side.answer()
         side.transport.abort()
-
-
-async def test_a_node_whose_machine_vanishes_will_be_noticed() -> None:
-    async with FakeNode(silent) as node:
-        side = await asked(node)
-        own: socket.socket = side.transport.get_extra_info("socket")
-        assert own.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
-        assert own.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 30
-        assert own.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 60_000
-        side.transport.abort()
-        await asyncio.sleep(0)

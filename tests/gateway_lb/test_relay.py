@@ -1,8 +1,11 @@
 """Relays on real sockets: what goes in at one side comes out at the other, and both end."""
 
 import asyncio
+import errno
 import os
 import socket
+import struct
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,8 +14,10 @@ from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
+from gateway_lb import opening as opening_module
 from gateway_lb import relay as relay_module
-from gateway_lb.pool import Member
+from gateway_lb.pump import READ_SIZE
+from gateway_lb.reach import Reached, reach
 from gateway_lb.relay import Relay
 from tests.gateway_lb.fakes import (
     LIMIT,
@@ -222,7 +227,7 @@ async def test_a_side_that_reads_nothing_does_not_keep_a_relay_that_ended(
             await until(lambda: len(gate.relays) == 1, "the relay is there")
             relay = only_relay(gate)
             await until(
-                lambda: not relay._node.transport.is_reading(),
+                lambda: relay.node.paused,
                 "the node is paused by a full client",
             )
             node.visits[0].writer.transport.abort()
@@ -230,63 +235,60 @@ async def test_a_side_that_reads_nothing_does_not_keep_a_relay_that_ended(
             await until(gate.idle, "the relay is over")
 
 
-class _Stub(asyncio.Transport):
-    """A transport that only notes what happens to it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.written = b""
-        self.calls: list[str] = []
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        self.written += bytes(data)
-
-    def is_closing(self) -> bool:
-        return "close" in self.calls
-
-    def can_write_eof(self) -> bool:
-        return True
-
-    def __getattribute__(self, name: str) -> Any:
-        if name in {"close", "abort", "write_eof", "pause_reading", "resume_reading"}:
-            return lambda: self.calls.append(name)
-        if name in {"set_protocol", "set_write_buffer_limits"}:
-            return lambda *_, **__: None
-        return super().__getattribute__(name)
+def reset(visit: Visit) -> None:
+    """End the connection as a process does that crashes with something unread."""
+    own = visit.writer.get_extra_info("socket")
+    own.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    visit.writer.transport.abort()
 
 
-class _Owner:
-    half_close_timeout = 30.0
-
-    def __init__(self) -> None:
-        self.over: list[Relay] = []
-
-    def ended(self, relay: Relay) -> None:
-        self.over.append(relay)
+def files() -> int:
+    """Count the open files of this process."""
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
-@pytest.mark.parametrize("lost", [True, False], ids=["is gone", "has ended its side"])
-async def test_a_node_that_is_gone_before_the_relay_starts_ends_it(lost: bool) -> None:
-    owner, client, node = _Owner(), _Stub(), _Stub()
-    relay = Relay(
-        owner,
-        Member(instance(1)),
-        client=client,
-        node=node,
-        buffer_high_water=65536,
-        connections=set(),
-    )
-    relay.start(b"answer", b"early", node_ended=True, node_lost=lost)
-    assert client.written == b"answer"
-    if lost:
-        assert client.calls == ["close"]
-        assert node.written == b""
-        relay._client.connection_lost(None)
-        assert owner.over == [relay]
-    else:
-        assert client.calls == ["resume_reading", "write_eof"]
-        assert node.written == b"early"
-        relay.close()
+async def test_a_node_that_is_gone_before_the_relay_starts_had_its_say(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def parting(visit: Visit) -> None:
+        await visit.accept(behind=b"bye")
+        reset(visit)
+
+    async def reach_it_late(*arguments: Any) -> Reached:
+        reached = await reach(*arguments)
+        await until(lambda: reached.node.lost, "the node is gone")
+        return reached
+
+    monkeypatch.setattr(opening_module, "reach", reach_it_late)
+    async with FakeNode(parting) as node, gateway(node) as gate:
+        reader, writer = await opened(gate)
+        assert await reader.read() == b"bye"
+        writer.close()
+        assert gate.idle()
+
+
+async def test_without_a_file_to_spare_the_client_is_told_and_nothing_stays_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    duplicate = os.dup
+
+    def second_fails(descriptor: int) -> int:
+        monkeypatch.setattr(os, "dup", no_more)
+        return duplicate(descriptor)
+
+    def no_more(_: int) -> int:
+        raise OSError(errno.EMFILE, "too many open files")
+
+    async with FakeNode(echo) as node, gateway(node) as gate:
+        before = files()
+        monkeypatch.setattr(os, "dup", second_fails)
+        async with connect(gate.ws()) as client:
+            with pytest.raises(ConnectionClosed):
+                await client.recv()
+            assert client.close_code == 1011
+        await until(lambda: node.open == 0, "the node's side is closed")
+        await until(lambda: files() <= before, "no file is left open")
+        assert gate.idle()
 
 
 class _Slow:
@@ -321,8 +323,8 @@ async def test_a_slow_client_pauses_the_node_and_memory_stays_bounded() -> None:
         await client.send(handshake())
         await until(lambda: len(gate.relays) == 1, "the relay is there")
         relay = only_relay(gate)
-        await until(lambda: not relay._node.transport.is_reading(), "the node is paused")
-        assert relay._client.transport.get_write_buffer_size() <= 65536 + 256 * 1024
+        await until(lambda: relay.node.paused, "the node is paused")
+        assert len(relay.client.waiting or b"") <= 65536 + READ_SIZE
         received = await client.read(len(data) + 129)
         assert received.partition(b"\r\n\r\n")[2] == data
         client.socket.close()
@@ -343,8 +345,8 @@ async def test_a_slow_node_pauses_the_client_and_memory_stays_bounded() -> None:
         _, writer = await opened(gate)
         writer.write(data)
         relay = only_relay(gate)
-        await until(lambda: not relay._client.transport.is_reading(), "the client is paused")
-        assert relay._node.transport.get_write_buffer_size() <= 65536 + 256 * 1024
+        await until(lambda: relay.client.paused, "the client is paused")
+        assert len(relay.node.waiting or b"") <= 65536 + READ_SIZE
         read.set()
         writer.write_eof()
         await until(lambda: len(received) == len(data), "everything arrived")
