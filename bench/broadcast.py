@@ -50,7 +50,7 @@ _OTHERS: tuple[Peer, ...] = (
 
 # CPU-seconds of each measurement.
 _WINDOW = 0.6
-_QUICK_WINDOW = 0.2
+_QUICK_WINDOW = 0.15
 
 
 class Broadcast(Bench):

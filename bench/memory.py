@@ -26,7 +26,7 @@ CENTRIFUGE_GOAL = 0.33
 
 _BEFORE = 100
 _CLIENTS = 10_000
-_QUICK_CLIENTS = 2_000
+_QUICK_CLIENTS = 1_000
 _KB = 1024
 
 # The node's interval of pings, and what it takes until the last answer.

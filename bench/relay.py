@@ -28,12 +28,12 @@ _MEMORY_GOAL = Goal(1.0, "at most")
 
 _CLIENTS = 500
 _IDLE = 4_000
-_QUICK_IDLE = 1_000
+_QUICK_IDLE = 500
 _KB = 1024
 
 # CPU-seconds of each measurement.
 _WINDOW = 0.5
-_QUICK_WINDOW = 0.15
+_QUICK_WINDOW = 0.1
 _TRIED = 10
 
 

@@ -9,7 +9,7 @@ from bench.figures import significant
 from bench.row import Goal, Row
 
 RUNS = 5
-QUICK_RUNS = 3
+QUICK_RUNS = 2
 
 
 @dataclass(frozen=True)

@@ -61,11 +61,12 @@ class Line:
             if not sent.done():
                 sent.set_result(outcomes)
 
+        # First what might fail: what is counted must go out.
+        frames = b"".join([self._frames(message) for message in messages])
         ids = [message.message_id if message.mandatory else "" for message in messages]
         batch = self._confirms.add(ids, done)
         timer = loop.call_at(end, self._confirms.give_up, batch, "no answer in time")
-        # One write for all of them.
-        self._tap.write(b"".join([self._frames(message) for message in messages]))
+        self._tap.write(frames)
         return sent
 
     def end(self, fault: str) -> None:

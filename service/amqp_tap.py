@@ -2,9 +2,9 @@
 
 Messages, returned messages and confirms are handed over here, within the call that brings their
 bytes; all else goes on to the client as it came: handshakes, heartbeats, answers to calls, closes.
-The client passes each frame through two tasks and two queues, and each message to two tasks more:
-85 µs of CPU time a message where this takes 8. And what arrives together is handed over together,
-so that the Hub joins it to one write for each socket.
+The client passes each frame through two tasks and two queues, and each message to two tasks more.
+Measured for a message to everyone that is consumed: 15 µs of CPU time instead of 98. And what
+arrives together is handed over together, so that the Hub joins it to one write for each socket.
 
 Both hooks are the client's own: a connection class (aio-pika) and a transport factory (aiormq).
 """

@@ -136,6 +136,22 @@ async def test_messages_of_both_ways_keep_their_order(make_node: MakeNode) -> No
     assert [body for body in home.bodies if body in bodies[100:]] == bodies[100:]
 
 
+async def test_what_is_sent_before_the_last_is_confirmed_keeps_its_order(
+    make_node: MakeNode,
+) -> None:
+    sender, home = await make_node(), await make_node()
+    bodies = [NOBODY % number for number in range(60)]
+    sent = [
+        await sender.broker.send([fanout(body) if number % 2 else direct(home.id, body)])
+        for number, body in enumerate(bodies)
+    ]
+    assert not all(future.done() for future in sent)
+    assert await asyncio.gather(*sent) == [[CONFIRMED]] * 60
+    await eventually(lambda: len(home.got) == 60)
+    assert home.bodies == bodies
+    assert await (await sender.broker.send([])) == []
+
+
 async def test_what_has_no_node_is_returned_and_the_rest_goes(make_node: MakeNode) -> None:
     sender, home = await make_node(), await make_node()
     gone = uuid.uuid4().hex

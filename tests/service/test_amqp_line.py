@@ -69,6 +69,15 @@ async def test_what_is_sent_together_is_one_write_and_one_future(tap: FakeTap, l
     assert sent.result() == [CONFIRMED] * 3
 
 
+async def test_what_cannot_be_written_is_not_counted(tap: FakeTap, line: Line) -> None:
+    with pytest.raises(OverflowError):
+        await line.send([outgoing("1"), outgoing("x" * 256)], 5)
+    sent = await line.send([outgoing("2")], 5)
+    line.confirmed(1, multiple=False, taken=True)
+    assert sent.result() == [CONFIRMED]
+    assert len(tap.writes) == 1
+
+
 async def test_nothing_to_send_is_done_at_once(tap: FakeTap, line: Line) -> None:
     assert (await line.send([], 5)).result() == []
     assert tap.writes == []
