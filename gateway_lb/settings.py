@@ -91,7 +91,7 @@ class GatewaySection(Section):
     buffer_high_water: int = setting(
         256 * 1024,
         "Bytes that wait for a slow side of a relay before reading from the other side pauses;"
-        " one read of up to 256 KiB may come on top.",
+        " one read of up to 32 KiB may come on top.",
         unit="bytes",
         when="new relays",
         ge=4096,

@@ -15,7 +15,6 @@ from typing import Any, Protocol, cast
 import aio_pika
 from aiormq.connection import TransportFactory
 from aiormq.exceptions import AMQPConnectionError
-from yarl import URL
 
 from service.amqp_frames import (
     ACK,
@@ -189,7 +188,7 @@ class _Taps(TransportFactory):
     tap: Tap
 
     async def create(
-        self, url: URL, **kwargs: Any
+        self, url: Any, **kwargs: Any
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         del kwargs["ssl_context_provider"]
         loop = asyncio.get_running_loop()

@@ -36,7 +36,7 @@ class Answer(Protocol):
         """Take the result of the push at a place, once for each."""
 
 
-class Waiting(msgspec.Struct, frozen=True):
+class Waiting(msgspec.Struct, frozen=True, gc=False):
     """A push on its way, and who waits for it: its result goes to `answer.take(place, …)`."""
 
     push: Push

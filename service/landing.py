@@ -25,7 +25,7 @@ class Flight(NamedTuple):
     """A batch that has been published; `outcomes` is None where nothing had to be."""
 
     batch: Sequence[Waiting]
-    plans: Sequence[Plan]
+    planned: Sequence[tuple[Push, Plan]]
     publications: Sequence[Publication]
     outcomes: asyncio.Future[list[Outcome]] | None
 
@@ -72,22 +72,20 @@ class Landing:
             log.exception("%d pushes failed", len(flight.batch))
             self.fail(flight.batch, f"internal error: {error}")
             return
-        fanout = routed = 0
-        for place, (waiting, planned) in enumerate(zip(flight.batch, flight.plans, strict=True)):
+        fanout = accepted = 0
+        for place, waiting in enumerate(flight.batch):
+            push, plan = flight.planned[place]
             if place in failed:
                 self.fail([waiting], self._unconfirmed)
             elif place in returned:
-                self._retry_soon(waiting, planned, returned[place])
+                self._retry_soon(waiting, plan, returned[place])
             else:
-                if planned.fanout:
-                    fanout += 1
-                else:
-                    routed += 1
-                accepted = _accepted(waiting.push, planned, planned.offline)
-                waiting.answer.take(waiting.place, accepted)
+                accepted += 1
+                fanout += plan.fanout
+                waiting.answer.take(waiting.place, _accepted(push, plan, plan.offline))
         # Once for all of them: a counter takes a lock.
         _FANOUT.inc(fanout)
-        _ROUTED.inc(routed)
+        _ROUTED.inc(accepted - fanout)
 
     @staticmethod
     def fail(batch: Sequence[Waiting], reason: str) -> None:
@@ -139,13 +137,14 @@ def _faults(flight: Flight) -> tuple[set[int], dict[int, list[Returned]]]:
 
 def _for_here(flight: Flight, failed: Collection[int]) -> list[tuple[Push, tuple[str, ...] | None]]:
     """Give the pushes that the broker has for users held here, and these users; None for all."""
-    found = [
-        (waiting.push, waiting.push.targets if planned.fanout else planned.local)
-        for waiting, planned in zip(flight.batch, flight.plans, strict=True)
-    ]
+    planned = flight.planned
     if failed:
-        found = [item for place, item in enumerate(found) if place not in failed]
-    return [item for item in found if item[1] is None or item[1]]
+        planned = [item for place, item in enumerate(planned) if place not in failed]
+    return [
+        (push, push.targets if plan.fanout else plan.local)
+        for push, plan in planned
+        if plan.fanout or plan.local
+    ]
 
 
 def _accepted(push: Push, planned: Plan, offline: tuple[str, ...] | None) -> Accepted:

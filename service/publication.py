@@ -12,6 +12,9 @@ from service.push import Push, write_push
 MAX_PARTS = 1000
 MAX_BYTES = 1_000_000
 
+# What a user's id may take: to add them up would be a third of the work here.
+_USER_BYTES = 128
+
 Way = Literal["fanout", "direct"]
 
 
@@ -44,8 +47,7 @@ def compose(planned: Sequence[tuple[Push, Plan]]) -> list[Publication]:
             merging = open_envelopes.get(node)
             if merging is None:
                 merging = open_envelopes[node] = _Merging(node)
-            merging.add(index, Part(push.id, users, msgspec.Raw(push.content)))
-            if merging.full:
+            if merging.add(index, push, users):
                 composed.append(merging.close())
                 del open_envelopes[node]
     composed.extend(merging.close() for merging in open_envelopes.values())
@@ -53,20 +55,21 @@ def compose(planned: Sequence[tuple[Push, Plan]]) -> list[Publication]:
 
 
 class _Merging:
+    __slots__ = ("_bytes", "_node", "_parts", "_pushes")
+
     def __init__(self, node: str) -> None:
         self._node = node
         self._pushes: list[int] = []
         self._parts: list[Part] = []
         self._bytes = 0
 
-    def add(self, index: int, part: Part) -> None:
+    def add(self, index: int, push: Push, users: tuple[str, ...]) -> bool:
+        """Add a push for these users; True where that is enough for one message."""
+        content = push.content
         self._pushes.append(index)
-        self._parts.append(part)
-        self._bytes += len(part.content) + sum(map(len, part.users))
-
-    @property
-    def full(self) -> bool:
-        return len(self._parts) >= MAX_PARTS or self._bytes >= MAX_BYTES
+        self._parts.append(Part(push.id, users, msgspec.Raw(content)))
+        self._bytes += len(content) + _USER_BYTES * len(users)
+        return self._bytes >= MAX_BYTES or len(self._parts) >= MAX_PARTS
 
     def close(self) -> Publication:
         return Publication(

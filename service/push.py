@@ -86,16 +86,15 @@ def accept_dto(dto: MsgDTO, *, max_targets: int, encodable: bool = False) -> Pus
     """
     if dto.content is msgspec.UNSET:
         raise PushError("content", "is required; any JSON value will do")
-    listed = dto.target_user_list or []
-    if dto.all_user and listed:
-        raise PushError("targetUserList", "expected none together with allUser: true")
-    if not dto.all_user and not listed:
+    listed = dto.target_user_list
+    if dto.all_user:
+        if listed:
+            raise PushError("targetUserList", "expected none together with allUser: true")
+        return Push(new_push_id(), bytes(dto.content) if encodable else _content(dto), None)
+    if not listed:
         raise PushError("targetUserList", "expected at least one target, or allUser: true")
     content = bytes(dto.content) if encodable else _content(dto)
-    if dto.all_user:
-        return Push(new_push_id(), content, None)
-    only = listed[0]
-    if len(listed) == 1 and isinstance(only, str) and USER_ID.fullmatch(only):
+    if len(listed) == 1 and isinstance(only := listed[0], str) and USER_ID.fullmatch(only):
         # By far the most have one target.
         return Push(new_push_id(), content, (only,))
     targets = tuple(dict.fromkeys(_target(item, index) for index, item in enumerate(listed)))

@@ -7,7 +7,7 @@ get theirs and the pushes are accepted. An idle node adds no wait; a busy one me
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from service.answers import (
     Accepted,
@@ -100,23 +100,22 @@ class Pusher:
                 self._landing.fail(batch, f"internal error: {error}")
 
     async def _send(self, batch: Sequence[Waiting]) -> Flight:
-        mode = self._mode()
-        homes = await self._homes(batch) if mode == "routed" else {}
-        plans = [self._plan(waiting.push, homes, mode) for waiting in batch]
-        publications = compose([(w.push, p) for w, p in zip(batch, plans, strict=True)])
+        routed = self._mode() == "routed"
+        homes = await self._homes(batch) if routed else {}
+        planned: list[tuple[Push, Plan]] = []
+        for waiting in batch:
+            push = waiting.push
+            found = [homes[user] for user in push.targets or ()] if routed else None
+            planned.append((push, plan(push, found, self._node)))
+        publications = compose(planned)
         outcomes = await self._broker.send(publications) if publications else None
-        return Flight(batch, plans, publications, outcomes)
+        return Flight(batch, planned, publications, outcomes)
 
     async def _homes(self, batch: Sequence[Waiting]) -> dict[str, Homes | None]:
         users = list(dict.fromkeys([user for w in batch for user in w.push.targets or ()]))
         if not users:
             return {}
         return dict(zip(users, await self._directory.homes(users), strict=True))
-
-    def _plan(self, push: Push, homes: Mapping[str, Homes | None], mode: PushMode) -> Plan:
-        if mode == "fanout" or push.targets is None:
-            return plan(push, None, self._node)
-        return plan(push, [homes[user] for user in push.targets], self._node)
 
 
 def _too_many() -> TooManyPushesError:
