@@ -80,7 +80,7 @@ async def test_no_instance_is_lost_when_nacos_is_started_anew(server: NacosServe
                 assert one.lost > lost[0]
                 assert two.lost > lost[1]
                 await eventually(lambda: not discovery.held)
-                await eventually(lambda: one.registered and two.registered)
+                await eventually(lambda: one.registered and two.registered, limit=20)
             assert all(len(found) == 2 for found in lists)
 
             # What is pushed arrives again, once subscriptions are made up for.
