@@ -18,7 +18,7 @@ from aio_pika.exceptions import (
 
 from nacos_boot.start.startup import StartError
 from service.amqp_tap import TappedConnection
-from service.settings import RabbitSection
+from service.settings_servers import RabbitSection
 
 T = TypeVar("T")
 

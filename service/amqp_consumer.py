@@ -26,7 +26,7 @@ from service.amqp_origin import Origin
 from service.amqp_queue import NodeQueues
 from service.amqp_tap import Tap
 from service.push import PushError
-from service.settings import RabbitSection
+from service.settings_servers import RabbitSection
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from aio_pika.abc import AbstractChannel
 from nacos_boot.start.startup import StartError
 from service.amqp import AMQP_FAULTS, bounded, open_connection
 from service.amqp_tap import TappedConnection
-from service.settings import RabbitSection
+from service.settings_servers import RabbitSection
 
 log = logging.getLogger(__name__)
 

@@ -25,7 +25,7 @@ from service.amqp_origin import Origin
 from service.confirms import Outcome
 from service.publication import Publication
 from service.push import new_push_id
-from service.settings import RabbitSection
+from service.settings_servers import RabbitSection
 
 log = logging.getLogger(__name__)
 

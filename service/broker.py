@@ -12,7 +12,7 @@ from service.confirms import Outcome
 from service.handover import Peers, Server
 from service.mover import Mover
 from service.publication import Publication
-from service.settings import RabbitSection
+from service.settings_servers import RabbitSection
 
 SETTLE = 0.15
 """Seconds in which the other nodes consume what was confirmed at the server used before."""

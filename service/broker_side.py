@@ -13,7 +13,7 @@ from service.amqp_publisher import AmqpPublisher
 from service.amqp_queue import NodeQueues
 from service.confirms import Outcome
 from service.publication import Publication
-from service.settings import RabbitSection
+from service.settings_servers import RabbitSection
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,8 @@ from service.node_record import NodeRecord
 from service.plan import Homes
 from service.redis_side import RedisSide, redis_server
 from service.redis_store import RedisStore
-from service.settings import NodeSettings, RedisSection
+from service.settings import NodeSettings
+from service.settings_servers import RedisSection
 
 _MARKS = 2**32
 

@@ -8,7 +8,8 @@ from nacos_boot.config.live import LiveSettings
 from service import close_codes, metrics
 from service.directories import Directories
 from service.hub import Hub
-from service.settings import LimitsSection, NodeSettings
+from service.settings import NodeSettings
+from service.settings_limits import LimitsSection
 
 if TYPE_CHECKING:
     from service.connection import Connection

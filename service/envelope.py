@@ -5,15 +5,17 @@ from collections.abc import Sequence
 import msgspec
 
 from service.json_text import UNREADABLE, fault_of
+from service.notes import Notes
 from service.push import PushError
 
 
-class Part(msgspec.Struct, frozen=True):
+class Part(msgspec.Struct, frozen=True, omit_defaults=True):
     """One push, for the users of it that the receiving node holds."""
 
     id: str
     users: tuple[str, ...]
     content: msgspec.Raw
+    notes: Notes | None = None
 
 
 class Envelope(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -67,7 +67,8 @@ class _Merging:
         """Add a push for these users; True where that is enough for one message."""
         content = push.content
         self._pushes.append(index)
-        self._parts.append(Part(push.id, users, msgspec.Raw(content)))
+        notes = None if push.notes is None else push.notes.of(users)
+        self._parts.append(Part(push.id, users, msgspec.Raw(content), notes))
         self._bytes += len(content) + _USER_BYTES * len(users)
         return self._bytes >= MAX_BYTES or len(self._parts) >= MAX_PARTS
 

@@ -7,7 +7,11 @@ from typing import Any
 import msgspec
 
 from service.json_text import UNREADABLE, fault_of
+from service.notes import Notes, read_notes
 from service.user_id import EXPECTED, USER_ID, is_user_id
+
+NOTES = "websocketCluster"
+"""The field of a MsgDTO in which nodes tell each other more than the Java original knows of."""
 
 
 class PushError(ValueError):
@@ -24,12 +28,15 @@ class PushError(ValueError):
 class Push(msgspec.Struct, frozen=True, gc=False):
     """Content for some users, or for all of them.
 
-    `content` is JSON text in UTF-8; `targets` are distinct user ids, None for everyone.
+    `content` is JSON text in UTF-8; `targets` are distinct user ids, None for everyone. With `keep`
+    users who are offline get it on their return. `notes` are for the other nodes.
     """
 
     id: str
     content: bytes
     targets: tuple[str, ...] | None
+    keep: bool = False
+    notes: Notes | None = None
 
 
 class MsgDTO(msgspec.Struct):
@@ -38,6 +45,8 @@ class MsgDTO(msgspec.Struct):
     content: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     all_user: bool | None = msgspec.field(name="allUser", default=None)
     target_user_list: list[Any] | None = msgspec.field(name="targetUserList", default=None)
+    keep: bool | None = msgspec.field(name="keepForOffline", default=None)
+    notes: msgspec.Raw | msgspec.UnsetType = msgspec.field(name=NOTES, default=msgspec.UNSET)
 
 
 class _AllDTO(msgspec.Struct):
@@ -45,10 +54,18 @@ class _AllDTO(msgspec.Struct):
     all_user: bool = msgspec.field(name="allUser", default=True)
 
 
+class _NotedAllDTO(_AllDTO):
+    notes: Notes | None = msgspec.field(name=NOTES, default=None)
+
+
 class _TargetsDTO(msgspec.Struct):
     content: msgspec.Raw
     target_user_list: tuple[str, ...] = msgspec.field(name="targetUserList")
     all_user: bool = msgspec.field(name="allUser", default=False)
+
+
+class _NotedTargetsDTO(_TargetsDTO):
+    notes: Notes | None = msgspec.field(name=NOTES, default=None)
 
 
 _decoder = msgspec.json.Decoder(MsgDTO)
@@ -90,19 +107,21 @@ def accept_dto(dto: MsgDTO, *, max_targets: int, encodable: bool = False) -> Pus
     if dto.all_user:
         if listed:
             raise PushError("targetUserList", "expected none together with allUser: true")
+        if dto.keep:
+            raise PushError("keepForOffline", "expected none together with allUser: true")
         return Push(new_push_id(), bytes(dto.content) if encodable else _content(dto), None)
     if not listed:
         raise PushError("targetUserList", "expected at least one target, or allUser: true")
     content = bytes(dto.content) if encodable else _content(dto)
     if len(listed) == 1 and isinstance(only := listed[0], str) and USER_ID.fullmatch(only):
         # By far the most have one target.
-        return Push(new_push_id(), content, (only,))
+        return Push(new_push_id(), content, (only,), bool(dto.keep))
     targets = tuple(dict.fromkeys(_target(item, index) for index, item in enumerate(listed)))
     if len(targets) > max_targets:
         raise PushError(
             "targetUserList", f"{len(targets)} distinct targets; expected {max_targets} at most"
         )
-    return Push(new_push_id(), content, targets)
+    return Push(new_push_id(), content, targets, bool(dto.keep))
 
 
 def is_encodable(texts: bytes) -> bool:
@@ -126,17 +145,23 @@ def read_push(body: bytes, push_id: str | None) -> Push:
     dto = _decode(body)
     content = b"null" if dto.content is msgspec.UNSET else _content(dto)
     identity = push_id or new_push_id()
+    notes = None if dto.notes is msgspec.UNSET else read_notes(bytes(dto.notes))
     if dto.all_user:
-        return Push(identity, content, None)
+        return Push(identity, content, None, notes=notes)
     targets = tuple(dict.fromkeys(_readable(dto.target_user_list or [])))
     if not targets:
         raise PushError("targetUserList", "neither allUser: true nor a target")
-    return Push(identity, content, targets)
+    return Push(identity, content, targets, notes=notes)
 
 
 def write_push(push: Push) -> bytes:
     """Write a MsgDTO so that the strictest reader, the Java original, takes it."""
     content = msgspec.Raw(push.content)
+    if push.notes is not None:
+        # A field that is not known disturbs no reader, the Java original included.
+        if push.targets is None:
+            return _encoder.encode(_NotedAllDTO(content, notes=push.notes))
+        return _encoder.encode(_NotedTargetsDTO(content, push.targets, notes=push.notes))
     if push.targets is None:
         return _encoder.encode(_AllDTO(content))
     return _encoder.encode(_TargetsDTO(content, push.targets))

@@ -11,7 +11,8 @@ from service.batch import BatchError, accept_batch
 from service.http_answers import bad_request, json_answer, unavailable
 from service.push import Push, PushError, accept_push
 from service.pusher import Pusher
-from service.settings import LimitsSection, NodeSettings
+from service.settings import NodeSettings
+from service.settings_limits import LimitsSection
 
 
 def add_push_api(app: Quart, live: LiveSettings[NodeSettings], pusher: Pusher) -> None:

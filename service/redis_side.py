@@ -14,7 +14,8 @@ from service.heartbeat import Heartbeat
 from service.hub import Hub
 from service.node_record import NodeRecord
 from service.redis_store import RedisStore, StoreError
-from service.settings import NodeSettings, RedisSection
+from service.settings import NodeSettings
+from service.settings_servers import RedisSection
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from redis.exceptions import AuthenticationError, NoScriptError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from nacos_boot.start.startup import StartError
-from service.settings import RedisSection
+from service.settings_servers import RedisSection
 
 _CONNECTIONS = 64
 _REFUSED_PAUSE = 1.0

@@ -104,7 +104,7 @@ class Retrier:
         missed = tuple(user for user in users if not reached[user])
         if not missed:
             return set(), set()
-        everywhere = Push(push.id, push.content, missed)
+        everywhere = Push(push.id, push.content, missed, notes=push.notes)
         [outcome] = await self._broker.publish(compose([(everywhere, Plan(fanout=True))]))
         if outcome is not Outcome.CONFIRMED:
             return set(missed), set(missed)

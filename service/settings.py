@@ -3,15 +3,15 @@
 from datetime import timedelta
 from typing import Literal, Self
 
-from pydantic import SecretStr, model_validator
+from pydantic import model_validator
 
 from nacos_boot.settings import Duration, DurationOrZero, OpenSection, Section, setting
 from nacos_boot.settings.cron import CronError, SpringCron
 from nacos_boot.settings.spring import LoggingSection, ServerSection
+from service.settings_limits import LimitsSection
+from service.settings_servers import SpringSection
 
 PushMode = Literal["fanout", "routed"]
-
-MOVE = "the node moves over, its clients stay connected"
 
 
 class PushSection(Section):
@@ -66,24 +66,6 @@ class PingSection(Section):
     )
 
 
-class LimitsSection(Section):
-    """`websocket.limits`."""
-
-    max_connections: int = setting(100_000, "Connections of this node; more get 4429.", ge=1)
-    send_buffer: int = setting(
-        1_048_576,
-        "Bytes that may wait for one client that reads slowly; beyond it is closed with 4008.",
-        unit="bytes",
-        ge=4096,
-    )
-    max_message: int = setting(
-        65_536, "Bytes of one message from a client.", unit="bytes", when="new connections", ge=125
-    )
-    max_body: int = setting(8_388_608, "Bytes of an API request's body.", unit="bytes", ge=1024)
-    max_batch: int = setting(10_000, "Pushes in one batch request.", ge=1)
-    max_targets: int = setting(100_000, "Distinct targets of one push.", ge=1)
-
-
 class InteropSection(Section):
     """`websocket.interop`."""
 
@@ -136,38 +118,6 @@ class WebSocketSection(Section):
     drain: DrainSection = DrainSection()
     handover: HandoverSection = HandoverSection()
     redis: RedisKeysSection = RedisKeysSection()
-
-
-class RabbitSection(OpenSection):
-    """`spring.rabbitmq`."""
-
-    host: str = setting("127.0.0.1", "Host of RabbitMQ.", when=MOVE)
-    port: int = setting(5672, "AMQP port.", when=MOVE, ge=1, le=65535)
-    username: str = setting("guest", "Account.", when=MOVE)
-    password: SecretStr = setting(SecretStr("guest"), "Its password.", when=MOVE)
-    virtual_host: str = setting("/", "Virtual host.", when=MOVE)
-
-
-class RedisSection(OpenSection):
-    """`spring.data.redis`."""
-
-    host: str = setting("127.0.0.1", "Host of Redis.", when=MOVE)
-    port: int = setting(6379, "Its port.", when=MOVE, ge=1, le=65535)
-    username: str = setting("", "Account; empty: default.", when=MOVE)
-    password: SecretStr = setting(SecretStr(""), "Its password; empty: none.", when=MOVE)
-    database: int = setting(0, "Database number.", when=MOVE, ge=0)
-    timeout: Duration = setting(timedelta(seconds=1), "Limit of one command.", when=MOVE)
-
-
-class _DataSection(OpenSection):
-    redis: RedisSection = RedisSection()
-
-
-class SpringSection(OpenSection):
-    """`spring`: where the servers are."""
-
-    rabbitmq: RabbitSection = RabbitSection()
-    data: _DataSection = _DataSection()
 
 
 class NodeSettings(OpenSection):

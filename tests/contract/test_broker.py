@@ -12,7 +12,7 @@ from service.amqp import DIRECT, FANOUT
 from service.broker import Broker
 from service.confirms import Outcome
 from service.publication import Publication
-from service.settings import RabbitSection
+from service.settings_servers import RabbitSection
 from tests.service.fake_servers import FakeBroker, FakeRabbit
 from tests.waiting import eventually
 

@@ -13,7 +13,7 @@ from devtools.servers import Servers
 from nacos_boot.start.startup import StartError
 from service.directory import Keys
 from service.redis_store import RedisStore, StoreError
-from service.settings import RedisSection
+from service.settings_servers import RedisSection
 from tests.service.fake_servers import FakeStore
 from tests.waiting import eventually
 

@@ -13,7 +13,7 @@ from service.amqp_publisher import AmqpPublisher
 from service.amqp_queue import NodeQueues
 from service.publication import Publication
 from service.push import PushError
-from service.settings import RabbitSection
+from service.settings_servers import RabbitSection
 from tests.waiting import eventually
 
 Start = Callable[[Any], Awaitable[Any]]

@@ -10,7 +10,7 @@ from service.broker import Broker
 from service.confirms import Outcome
 from service.handover import Peer, Peers
 from service.publication import Publication
-from service.settings import RabbitSection
+from service.settings_servers import RabbitSection
 
 
 class FleetNode:

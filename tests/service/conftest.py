@@ -13,7 +13,7 @@ from devtools.ports import LOOPBACK
 from devtools.servers import Servers
 from service import amqp_consumer, amqp_link, amqp_publisher
 from service.amqp_publisher import AmqpPublisher
-from service.settings import RabbitSection
+from service.settings_servers import RabbitSection
 from tests.service.amqp_links import Start
 from tests.service.cluster_in_memory import MemoryCluster, MemoryNode
 from tests.service.tcp_proxy import TcpProxy

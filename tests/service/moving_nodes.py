@@ -11,7 +11,8 @@ from service.handover import Peer, Peers
 from service.hub import Hub
 from service.node_record import NodeRecord
 from service.redis_side import redis_server
-from service.settings import NodeSettings, RedisSection
+from service.settings import NodeSettings
+from service.settings_servers import RedisSection
 from tests.service.fake_servers import FakeStore
 from tests.service.fake_sockets import FakeSocket
 from tests.waiting import eventually

@@ -8,7 +8,7 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from service import amqp_consumer, metrics
 from service.amqp import DIRECT, FANOUT
 from service.amqp_publisher import AmqpPublisher
-from service.settings import RabbitSection
+from service.settings_servers import RabbitSection
 from tests.service.amqp_links import Consumer, Start, arrives, direct, exists, fanout
 from tests.service.tcp_proxy import TcpProxy
 from tests.waiting import eventually

@@ -14,7 +14,7 @@ from service.amqp_line import Line, Outgoing
 from service.amqp_publisher import AmqpPublisher
 from service.confirms import Outcome
 from service.publication import Publication
-from service.settings import RabbitSection
+from service.settings_servers import RabbitSection
 from tests.service.amqp_links import NOBODY, Consumer, Start, arrives, direct, exists
 from tests.service.tcp_proxy import TcpProxy
 from tests.waiting import eventually

@@ -11,7 +11,7 @@ from nacos_boot.start.startup import StartError
 from service import amqp
 from service.amqp_publisher import AmqpPublisher
 from service.confirms import Outcome
-from service.settings import RabbitSection
+from service.settings_servers import RabbitSection
 from tests.service.amqp_links import Start, fanout
 from tests.service.tcp_proxy import TcpProxy
 from tests.waiting import eventually

@@ -11,7 +11,7 @@ from service import amqp_publisher
 from service.amqp import DEAD, FANOUT, declare_node_queue, queue_of
 from service.amqp_publisher import AmqpPublisher
 from service.confirms import Outcome
-from service.settings import RabbitSection
+from service.settings_servers import RabbitSection
 from tests.service.amqp_links import NOBODY, Consumer, Start, arrives, exists, fanout
 from tests.service.tcp_proxy import TcpProxy
 from tests.waiting import eventually

@@ -13,7 +13,7 @@ from service.broker import Broker
 from service.broker_side import BrokerSide
 from service.confirms import Outcome
 from service.publication import Publication
-from service.settings import RabbitSection
+from service.settings_servers import RabbitSection
 
 
 class Server:

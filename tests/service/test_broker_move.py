@@ -13,7 +13,7 @@ from devtools.servers import Servers
 from service import amqp_link, handover
 from service.amqp import declare_node_queue, queue_of
 from service.broker import server_of
-from service.settings import RabbitSection
+from service.settings_servers import RabbitSection
 from tests.service.broker_fleet import Fleet, FleetNode
 from tests.service.tcp_proxy import TcpProxy
 from tests.waiting import eventually

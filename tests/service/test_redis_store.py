@@ -16,7 +16,7 @@ from devtools.servers import Servers
 from nacos_boot.start.startup import StartError
 from service.directory import Keys
 from service.redis_store import RedisStore, StoreError
-from service.settings import RedisSection
+from service.settings_servers import RedisSection
 from tests.service.tcp_proxy import TcpProxy
 from tests.waiting import eventually
 

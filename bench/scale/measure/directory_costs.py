@@ -15,7 +15,7 @@ from devtools.ports import LOOPBACK, Ports
 from devtools.redis import RedisServer
 from service.directory import Directory, Keys
 from service.redis_store import RedisStore
-from service.settings import RedisSection
+from service.settings_servers import RedisSection
 
 _USERS = 10_000
 _NODES = 1000

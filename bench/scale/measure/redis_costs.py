@@ -18,7 +18,7 @@ from devtools.redis import RedisServer
 from service.directory import Keys
 from service.node_record import NodeRecord, write_record
 from service.redis_store import RedisStore
-from service.settings import RedisSection
+from service.settings_servers import RedisSection
 
 _USERS = 100_000
 _RUNS = 5
