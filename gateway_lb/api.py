@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import quote
 
-from quart import Blueprint, Response, jsonify
+from quart import Blueprint, Response, jsonify, request
 
 from gateway_lb.client_body import Receive
 from gateway_lb.pool import Member
@@ -16,12 +16,16 @@ from nacos_boot.http.problem import problem
 
 log = logging.getLogger(__name__)
 
-NodeRecords = Callable[[], Awaitable[Mapping[str, Mapping[str, Any]]]]
-"""Gives what each node says of itself, by node id; the gateway reads `connections`."""
+NodeRecords = Callable[[Mapping[str, str]], Awaitable[Mapping[str, Mapping[str, Any]]]]
+"""Gives what each node says of itself, by node id, to who has these credentials (headers).
+
+The gateway reads `connections`.
+"""
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _OWN = "/api/nodes"
 _USER_ID = re.compile(r"[A-Za-z0-9._@:+~-]{1,128}")
+_CREDENTIALS = ("Authorization", "X-API-Key")
 _DOTS = frozenset((".", ".."))
 
 
@@ -55,7 +59,7 @@ def routes(relays: Relays, records: NodeRecords) -> Blueprint:
     @blueprint.get(_OWN)
     async def nodes() -> Response:
         try:
-            known = await records()
+            known = await records(_credentials())
         except Exception:  # whatever keeps the records away, Nacos's part is there
             log.warning("the node records cannot be read", exc_info=True)
             known = {}
@@ -104,6 +108,11 @@ def _describe(
         "openRelays": member.open,
         "setAsideSeconds": round(max(0.0, member.set_aside_until - now), 1),
     }
+
+
+def _credentials() -> Mapping[str, str]:
+    """Give the caller's own: the gateway has none at the nodes."""
+    return {name: request.headers[name] for name in _CREDENTIALS if name in request.headers}
 
 
 def _node_id(member: Member) -> str | None:

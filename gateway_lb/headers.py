@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+from nacos_boot.http.proxies import TrustedProxies
+
 Headers = list[tuple[bytes, bytes]]
 """Names in lower case, in the order of the message; a name may stand more than once."""
 
@@ -40,11 +42,28 @@ def end_to_end(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
     return [(name, value) for name, value in kept if name not in dropped]
 
 
+def origin_of(
+    headers: Iterable[tuple[bytes, bytes]], peer: str, scheme: str, proxies: TrustedProxies
+) -> tuple[str, str]:
+    """Tell from which address, and by `http` or `https`, a client came to the first proxy.
+
+    `peer` spoke `scheme` to the gateway; what it says of others counts only where it is trusted.
+    """
+    if not proxies.trusts(peer):
+        return peer, scheme
+    told: dict[bytes, list[str]] = {b"x-forwarded-for": [], b"x-forwarded-proto": []}
+    for name, value in headers:
+        if name in told:
+            told[name].append(value.decode("latin-1"))
+    client = proxies.client(peer, told[b"x-forwarded-for"])
+    return client, proxies.scheme(peer, scheme, told[b"x-forwarded-proto"])
+
+
 def to_node(headers: Iterable[tuple[bytes, bytes]], client: str, scheme: str) -> Headers:
     """Give the headers of a request as a node gets them.
 
-    `client` is the address that connected to the gateway, `scheme` `http` or `https`. What the
-    client itself said in forwarding headers is dropped, so a node can believe what it finds.
+    `client` and `scheme` are those of `origin_of`. What stood in forwarding headers is dropped, so
+    a node can believe what it finds.
     Host is passed on as it is: applications build links from it and compare Origin with it.
     """
     kept = [

@@ -8,6 +8,7 @@ from typing import cast
 
 from quart import Quart
 
+from gateway_lb.access import gateway_access
 from gateway_lb.api import App, front, routes
 from gateway_lb.node_records import NodeRecords
 from gateway_lb.nodes import follow_nodes
@@ -17,6 +18,7 @@ from gateway_lb.proxy import Proxy
 from gateway_lb.relays import Relays
 from gateway_lb.settings import GatewaySettings, LimitsSection
 from nacos_boot import __version__
+from nacos_boot.actuator.own_port import serve_actuator
 from nacos_boot.background import Background
 from nacos_boot.boot import Boot
 from nacos_boot.http.problem import use_problems
@@ -24,6 +26,7 @@ from nacos_boot.http.protocol import http_protocol
 from nacos_boot.http.server import HttpServer
 from nacos_boot.program import Stop, settle
 from nacos_boot.start.bootstrap import Bootstrap
+from nacos_boot.tls.port import port_tls
 
 log = logging.getLogger(__name__)
 
@@ -45,11 +48,12 @@ async def run_gateway(bootstrap: Bootstrap, stop: Stop) -> None:
         # WebSockets are relayed, the nodes' API is proxied, the rest is the gateway's own.
         relays = Relays(pool, live)
         proxy = await ending.enter_async_context(Proxy(pool, live))
-        records = await ending.enter_async_context(NodeRecords(pool))
+        records = await ending.enter_async_context(NodeRecords(pool, live))
         own = Quart("gateway_lb", static_folder=None)
         use_problems(own)
+        access = gateway_access(live, relays.proxies)
+        access.guard(own)
         own.register_blueprint(routes(relays, records.read))
-        own.register_blueprint(boot.actuator())
         http = http_protocol()
 
         def limit_heads(limits: LimitsSection) -> None:
@@ -58,6 +62,10 @@ async def run_gateway(bootstrap: Bootstrap, stop: Stop) -> None:
 
         limit_heads(settings.gateway.limits)
         live.subscribe(lambda _, new: limit_heads(new.gateway.limits))
+        tls = port_tls(settings.server.ssl)
+        await serve_actuator(
+            boot, own, access, settings.management.server, settings.server, ending, tls=tls
+        )
         server = HttpServer(
             # Quart types ASGI with its own classes of events.
             front(cast("App", own), proxy),
@@ -65,13 +73,16 @@ async def run_gateway(bootstrap: Bootstrap, stop: Stop) -> None:
             port=settings.server.port,
             http_class=http,
             upgrade_class=relay_class(relays),
+            tls=tls,
         )
         await server.open()
+        if tls is not None:
+            background.spawn("certificate", tls.watch())
         ending.push_async_callback(server.close, timedelta(seconds=2))
         boot.health.accepting = True
 
         # Registered last, when it serves.
-        await boot.register(server.port)
+        await boot.register(server.port, tls=tls is not None)
         settle()
         log.info("the gateway serves on %s", boot.location(server.port))
 

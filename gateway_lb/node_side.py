@@ -1,6 +1,7 @@
 """A connection to a node, until the node has answered the handshake."""
 
 import asyncio
+import ssl
 from typing import cast
 
 from gateway_lb.answer import Answer, answer_body, parse_answer
@@ -27,10 +28,10 @@ class NodeSide(asyncio.Protocol):
         self._waiter: asyncio.Future[None] | None = None
 
     @classmethod
-    async def connect(cls, instance: Instance) -> "NodeSide":
+    async def connect(cls, instance: Instance, tls: ssl.SSLContext | None = None) -> "NodeSide":
         """Open a connection to an instance. Raises OSError."""
         loop = asyncio.get_running_loop()
-        _, node = await loop.create_connection(cls, instance.ip, instance.port)
+        _, node = await loop.create_connection(cls, instance.ip, instance.port, ssl=tls)
         return node
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -16,10 +16,12 @@ from gateway_lb.head import (
     parse_handshake,
     request_to_node,
 )
+from gateway_lb.headers import origin_of
 from gateway_lb.reach import NoNodeError, Reached, reach
 from gateway_lb.relay import Relay
 from gateway_lb.relays import Relays
 from gateway_lb.sockets import keep_alive, take_over
+from gateway_lb.transport_relay import TransportRelay, is_plain
 from nacos_boot.http.protocol import problem_response, say_last
 
 log = logging.getLogger(__name__)
@@ -102,8 +104,10 @@ class Opening(asyncio.Protocol):
 
     async def _open(self, handshake: Handshake) -> None:
         peer = self._transport.get_extra_info("peername")
-        client = peer[0] if peer else "unknown"
-        scheme = "https" if self._transport.get_extra_info("sslcontext") else "http"
+        spoken = "https" if self._transport.get_extra_info("sslcontext") else "http"
+        client, scheme = origin_of(
+            handshake.headers, peer[0] if peer else "unknown", spoken, self.relays.proxies
+        )
 
         def request(attempt: int) -> bytes:
             return request_to_node(handshake, client, scheme, attempt)
@@ -135,6 +139,9 @@ class Opening(asyncio.Protocol):
             self._fail("node-gone")
             self._answer(bytes(node.received))
             return
+        if not (is_plain(self._transport) and is_plain(node.transport)):
+            self._join_transports(reached)
+            return
         try:
             client_socket, node_socket = take_over(self._transport, node.transport)
         except OSError as error:
@@ -155,6 +162,21 @@ class Opening(asyncio.Protocol):
         self._connections.discard(self)
         self.relays.started(relay)
         relay.start(bytes(node.received), bytes(self._early))
+
+    def _join_transports(self, reached: Reached) -> None:
+        node = reached.node
+        relay = TransportRelay(
+            self.relays,
+            reached.member,
+            client=self._transport,
+            node=node.transport,
+            buffer_high_water=self.relays.settings.buffer_high_water,
+        )
+        self._connections.discard(self)
+        self.relays.started(relay)
+        relay.start(bytes(node.received), bytes(self._early))
+        if node.ended:
+            relay.half_closed(relay.node)
 
     def _refuse(self, handshake: Handshake, code: int, reason: str) -> None:
         self._answer(accept_and_close(handshake, code, reason))

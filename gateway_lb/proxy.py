@@ -18,12 +18,14 @@ from yarl import URL
 
 from gateway_lb import metrics
 from gateway_lb.client_body import ClientBody, Receive, Stopped
-from gateway_lb.headers import end_to_end, to_node
+from gateway_lb.headers import end_to_end, origin_of, to_node
+from gateway_lb.node_tls import tls_to
 from gateway_lb.pool import Member, Pool
 from gateway_lb.settings import GatewaySection, GatewaySettings
 from gateway_lb.strategy import Chooser
 from nacos_boot.config.live import LiveSettings
 from nacos_boot.http.problem import PROBLEM_TYPE, problem_json
+from nacos_boot.http.proxies import TrustedProxies
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +64,7 @@ class Proxy:
     ) -> None:
         self._pool = pool
         self._live = live
+        self._proxies = TrustedProxies.of(live, lambda settings: settings.gateway.trusted_proxies)
         self._clock = clock
         self._chooser = Chooser(SystemRandom())
         self._session: aiohttp.ClientSession
@@ -140,19 +143,22 @@ class Proxy:
     async def _send(
         self, member: Member, scope: Scope, body: ClientBody, settings: GatewaySection
     ) -> aiohttp.ClientResponse:
-        client = scope["client"][0] if scope.get("client") else "unknown"
+        peer = scope["client"][0] if scope.get("client") else "unknown"
+        client, scheme = origin_of(scope["headers"], peer, scope["scheme"], self._proxies)
         headers = CIMultiDict(
             (name.decode("latin-1"), _text(value))
-            for name, value in to_node(scope["headers"], client, scope["scheme"])
+            for name, value in to_node(scope["headers"], client, scheme)
             # The gateway has told the client to go on by reading the body.
             if name != b"expect"
         )
+        tls = tls_to(member.instance, settings)
         target = scope["raw_path"].decode("latin-1")
         if scope["query_string"]:
             target += "?" + scope["query_string"].decode("latin-1")
         return await self._session.request(
             scope["method"],
-            URL(f"http://{member.instance.address}{target}", encoded=True),
+            URL(f"{'https' if tls else 'http'}://{member.instance.address}{target}", encoded=True),
+            ssl=tls or True,
             headers=headers,
             data=body.pieces() if body.present else None,
             allow_redirects=False,

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from gateway_lb import metrics
 from gateway_lb.answer import Answer, BadAnswerError
 from gateway_lb.node_side import NodeClosedError, NodeSide
+from gateway_lb.node_tls import tls_to
 from gateway_lb.pool import Member
 from gateway_lb.relays import Relays
+from gateway_lb.settings import GatewaySection
 
 log = logging.getLogger(__name__)
 
@@ -59,9 +61,7 @@ async def reach(relays: Relays, user: str, request: Callable[[int], bytes]) -> R
         share = (deadline - now) / (1 + max(0, others))
         member.open += 1
         try:
-            reached = await _ask(
-                member, request(len(tried)), settings.connect_timeout.total_seconds(), share
-            )
+            reached = await _ask(member, request(len(tried)), settings, share)
         except (OSError, TimeoutError, BadAnswerError) as error:
             member.open -= 1
             _set_aside(relays, member, _reason(error), str(error) or "no answer in time")
@@ -79,10 +79,11 @@ async def reach(relays: Relays, user: str, request: Callable[[int], bytes]) -> R
     raise NoNodeError("no node is alive")
 
 
-async def _ask(member: Member, request: bytes, connect: float, share: float) -> Reached:
+async def _ask(member: Member, request: bytes, settings: GatewaySection, share: float) -> Reached:
+    tls = tls_to(member.instance, settings)
     async with asyncio.timeout(share):
-        async with asyncio.timeout(connect):
-            node = await NodeSide.connect(member.instance)
+        async with asyncio.timeout(settings.connect_timeout.total_seconds()):
+            node = await NodeSide.connect(member.instance, tls)
         try:
             node.transport.write(request)
             answer = await node.answer()

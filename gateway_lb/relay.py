@@ -12,7 +12,7 @@ from gateway_lb.metrics import TRAFFIC
 from gateway_lb.pool import Member
 from gateway_lb.pump import Pump, Side
 
-_CLOSE_TIMEOUT = 5.0
+CLOSE_TIMEOUT = 5.0
 """Seconds in which a closed side may take what is buffered for it."""
 
 
@@ -27,8 +27,20 @@ class Owner(Protocol):
     def half_close_timeout(self) -> float:
         """Seconds for which one direction may outlive the other."""
 
-    def ended(self, relay: "Relay") -> None:
+    def ended(self, relay: "Relayed") -> None:
         """Hear that both sides of a relay are gone."""
+
+
+class Relayed(Protocol):
+    """A client and a node, joined, in whatever way."""
+
+    member: Member
+
+    def leave(self) -> None:
+        """End for the gateway's sake, with the node's help where that can be had."""
+
+    def close(self) -> None:
+        """End both sides as soon as they have taken what is buffered for them."""
 
 
 class Relay:
@@ -94,7 +106,7 @@ class Relay:
         """
         if self.client.open and self.node.open and not self.node.ended:
             self._stop_reading(self.client)
-            self._set_timer(_CLOSE_TIMEOUT, self.close)
+            self._set_timer(CLOSE_TIMEOUT, self.close)
             self._owner.pump.when_written(self.node, self._end_stream)
         else:
             self.close()
@@ -108,7 +120,7 @@ class Relay:
     def _end(self, side: Side) -> None:
         self._stop_reading(side)
         # A side that reads nothing would keep its socket, and its buffer, for ever.
-        self._set_timer(_CLOSE_TIMEOUT, self._abort)
+        self._set_timer(CLOSE_TIMEOUT, self._abort)
         self._owner.pump.when_written(side, self.lost)
 
     def _abort(self) -> None:

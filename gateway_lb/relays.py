@@ -8,10 +8,11 @@ from random import SystemRandom
 from gateway_lb import metrics
 from gateway_lb.pool import Pool
 from gateway_lb.pump import Pump
-from gateway_lb.relay import Relay
+from gateway_lb.relay import Relayed
 from gateway_lb.settings import GatewaySection, GatewaySettings
 from gateway_lb.strategy import Chooser
 from nacos_boot.config.live import LiveSettings
+from nacos_boot.http.proxies import TrustedProxies
 
 _STEP = 0.05
 """Seconds between two batches of relays that are closed while draining."""
@@ -33,8 +34,9 @@ class Relays:
         self.clock = clock
         self.draining = False
         """Whether new handshakes are refused with 4001."""
+        self.proxies = TrustedProxies.of(live, lambda settings: settings.gateway.trusted_proxies)
         self._live = live
-        self._open: set[Relay] = set()
+        self._open: set[Relayed] = set()
         self._none_open = asyncio.Event()
 
     def __len__(self) -> int:
@@ -50,7 +52,7 @@ class Relays:
         """Seconds for which one direction may outlive the other."""
         return self.settings.half_close_timeout.total_seconds()
 
-    def started(self, relay: Relay) -> None:
+    def started(self, relay: Relayed) -> None:
         """Take a relay into the account; its member counts it since the handshake began."""
         self._open.add(relay)
         metrics.RELAYS.inc()
@@ -58,7 +60,7 @@ class Relays:
         if self.draining:
             relay.leave()
 
-    def ended(self, relay: Relay) -> None:
+    def ended(self, relay: Relayed) -> None:
         """Strike a relay off, with its place at the node."""
         self._open.discard(relay)
         relay.member.open -= 1

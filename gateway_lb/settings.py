@@ -1,10 +1,42 @@
 """The gateway's settings: the keys under `gateway.` in `websocket-gateway.yml`. All are live."""
 
 from datetime import timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import model_validator
 
 from gateway_lb.strategy import Strategy
+from nacos_boot.http.api_keys import ApiKeySection, EachOnce
+from nacos_boot.http.proxies import NEARBY, Cidr
 from nacos_boot.settings import Duration, DurationOrZero, OpenSection, Section, setting
-from nacos_boot.settings.spring import LoggingSection, ServerSection
+from nacos_boot.settings.spring import LoggingSection, ManagementSection, ServerSection
+from nacos_boot.tls.settings import ClientSslSection, use_bundles
+
+
+class GatewayKeySection(ApiKeySection):
+    """One entry of `gateway.api.keys`."""
+
+    scopes: tuple[Literal["read", "actuator"], ...] = setting(
+        ..., "What it may be used for: read, actuator."
+    )
+
+
+class ApiSection(Section):
+    """`gateway.api`."""
+
+    keys: Annotated[tuple[GatewayKeySection, ...], EachOnce] = setting(
+        (),
+        "API keys for the gateway's own routes, each with name, hash and scopes (read: /api/nodes"
+        " and /discover; actuator). What is passed on to the nodes is judged by them. Without any,"
+        " only callers on loopback and private addresses are answered.",
+        when="next call",
+    )
+
+
+class NodesSection(Section):
+    """`gateway.nodes`: the way to the nodes."""
+
+    ssl: ClientSslSection = ClientSslSection()
 
 
 class ProxySection(Section):
@@ -102,6 +134,14 @@ class GatewaySection(Section):
         "How long one direction of a relay may go on after the other has ended.",
         when="next time that a side ends",
     )
+    nodes: NodesSection = NodesSection()
+    api: ApiSection = ApiSection()
+    trusted_proxies: tuple[Cidr, ...] = setting(
+        NEARBY,
+        "Addresses and ranges of the proxies in front of the gateway: only their X-Forwarded-For"
+        " and X-Forwarded-Proto are believed, and handed on.",
+        when="next request or handshake",
+    )
     proxy: ProxySection = ProxySection()
     limits: LimitsSection = LimitsSection()
     drain: DrainSection = DrainSection()
@@ -110,8 +150,14 @@ class GatewaySection(Section):
 class GatewaySettings(OpenSection):
     """Everything that a gateway can be told."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _bundles(cls, data: Any) -> Any:
+        return use_bundles(data, ("server.ssl", "gateway.nodes.ssl"))
+
     gateway: GatewaySection = GatewaySection()
     server: ServerSection = ServerSection()
+    management: ManagementSection = ManagementSection()
     logging: LoggingSection = LoggingSection()
 
 

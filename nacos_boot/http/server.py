@@ -11,6 +11,7 @@ import uvicorn
 
 from nacos_boot.http.protocol import HttpProtocol
 from nacos_boot.start.startup import StartError
+from nacos_boot.tls.port import PortTls
 
 _BACKLOG = 4096
 
@@ -20,6 +21,7 @@ class HttpServer:
 
     `upgrade_class` takes over the connections that leave HTTP by `Upgrade` (uvicorn's `ws=`);
     `http_class` may be one of `http_protocol()`, with limits of its own.
+    With `tls` the port speaks nothing else.
     """
 
     def __init__(
@@ -30,9 +32,13 @@ class HttpServer:
         port: int,
         upgrade_class: type[asyncio.Protocol] | None,
         http_class: type[HttpProtocol] = HttpProtocol,
+        tls: PortTls | None = None,
+        setting: str = "server",
     ) -> None:
         self._address = address
         self._port = port
+        self._tls = tls
+        self._setting = setting
         config = uvicorn.Config(
             app,
             http=http_class,
@@ -61,6 +67,9 @@ class HttpServer:
         self._port = int(self._socket.getsockname()[1])
         config = self._server.config
         config.load()
+        if self._tls is not None:
+            # uvicorn would make one of its own, which could not get another certificate.
+            config.ssl = self._tls.context
         self._server.lifespan = config.lifespan_class(config)
         try:
             await self._server.startup(sockets=[self._socket])
@@ -96,10 +105,11 @@ class HttpServer:
             where = f"port {self._port} on {self._address or 'all addresses'}"
             if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
                 raise StartError(
-                    f"{where} is in use: stop what holds it, or set server.port", final=True
+                    f"{where} is in use: stop what holds it, or set {self._setting}.port", final=True
                 ) from error
             raise StartError(
-                f"{where} cannot be listened on ({error}): check server.address and server.port",
+                f"{where} cannot be listened on ({error}): check {self._setting}.address and"
+                f" {self._setting}.port",
                 final=True,
             ) from error
         return listener

@@ -9,6 +9,7 @@ from http import HTTPStatus
 
 import aiohttp
 
+from nacos_boot.nacos.tls import nacos_connector
 from nacos_boot.start.nacos_settings import NacosSettings
 from nacos_boot.start.startup import StartError, retried
 
@@ -35,7 +36,8 @@ async def create_admin(settings: NacosSettings) -> None:
     if not settings.password.get_secret_value():
         raise StartError(f"NACOS_PASSWORD is empty; the user '{ADMIN}' needs one", final=True)
     timeout = aiohttp.ClientTimeout(total=settings.config.timeout.total_seconds())
-    async with aiohttp.ClientSession(timeout=timeout) as session:
+    connector = nacos_connector(settings)
+    async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
         created = await retried("Nacos", settings.start_timeout, lambda: _create(session, settings))
     log.info("the user '%s' %s", ADMIN, "is created" if created else "is there already")
 

@@ -12,6 +12,7 @@ import aiohttp
 
 from nacos_boot.nacos.error import NacosError, NacosForbiddenError, UnreachableError
 from nacos_boot.nacos.login import Token, check_login, with_scheme
+from nacos_boot.nacos.tls import nacos_connector
 from nacos_boot.registry.network import local_address
 from nacos_boot.start.nacos_settings import NacosSettings
 from nacos_boot.start.startup import StartError
@@ -87,7 +88,7 @@ class NacosHttp:
 
     async def _read(self, server: str, data_id: str, group: str) -> str | None:
         used = self._token
-        connector = aiohttp.TCPConnector(force_close=True)
+        connector = nacos_connector(self._settings)
         async with aiohttp.ClientSession(with_scheme(server), connector=connector) as session:
             try:
                 return await self._read_settled(session, data_id, group)

@@ -10,6 +10,7 @@ from http import HTTPStatus
 import aiohttp
 
 from nacos_boot.nacos.error import UnreachableError
+from nacos_boot.nacos.tls import nacos_connector
 from nacos_boot.start.nacos_settings import NacosSettings
 from nacos_boot.start.startup import StartError
 
@@ -42,7 +43,8 @@ async def check_login(settings: NacosSettings) -> Token | None:
     faults: list[str] = []
     answered = False
     timeout = aiohttp.ClientTimeout(total=settings.config.timeout.total_seconds())
-    async with aiohttp.ClientSession(timeout=timeout) as session:
+    connector = nacos_connector(settings)
+    async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
         for server in settings.server_addr:
             url = f"{with_scheme(server)}/nacos/v1/auth/users/login"
             try:

@@ -12,18 +12,24 @@ _WEIGHT_TOLERANCE = 0.01
 
 
 def own_metadata(
-    settings: DiscoverySettings, program: Mapping[str, str], *, version: str, md5: str
+    settings: DiscoverySettings,
+    program: Mapping[str, str],
+    *,
+    version: str,
+    md5: str,
+    tls: bool = False,
 ) -> dict[str, str]:
     """Compose the metadata of the program's own instance.
 
     As in Spring Cloud Alibaba, what `spring.cloud.nacos.discovery.metadata` says counts more than
-    what the program says; only the md5 of the configuration is always the true one.
+    what the program says; only the md5 of the configuration is always the true one. `tls`: whether
+    the program's own port speaks TLS; one behind a proxy that does is `settings.secure`.
     """
     return {
         "preserved.register.source": "SPRING_CLOUD",
         "management.context-path": "/actuator",
         "version": version,
-        **({"secure": "true"} if settings.secure else {}),
+        **({"secure": "true"} if settings.secure or tls else {}),
         **program,
         **settings.metadata,
         CONFIG_MD5: md5,

@@ -9,6 +9,7 @@ from nacos_boot.logs.levels import spring_level
 from nacos_boot.settings.section import OpenSection
 from nacos_boot.settings.setting import setting
 from nacos_boot.settings.sources import leaves
+from nacos_boot.tls.settings import ServerSslSection
 
 
 def _by_dotted_name(value: Mapping[str, Any]) -> dict[str, Any]:
@@ -51,6 +52,28 @@ class ServerSection(OpenSection):
 
     address: str = setting("0.0.0.0", "Address to listen on.", live=False)
     port: int = setting(8080, "Port to listen on.", live=False, ge=0, le=65535)
+    ssl: ServerSslSection = ServerSslSection()
+
+
+class ManagementServerSection(OpenSection):
+    """`management.server`: where the actuator is served."""
+
+    port: int | None = setting(
+        None,
+        "Port of the actuator alone; empty: the program's own port, -1: it is not served.",
+        live=False,
+        ge=-1,
+        le=65535,
+    )
+    address: str = setting(
+        "", "Address that this port listens on; empty: server.address.", live=False
+    )
+
+
+class ManagementSection(OpenSection):
+    """`management`."""
+
+    server: ManagementServerSection = ManagementServerSection()
 
 
 class LogFormatSection(OpenSection):

@@ -15,6 +15,7 @@ from nacos_boot.documents.parse import DocumentKind
 from nacos_boot.settings.section import Duration, DurationOrZero, OpenSection
 from nacos_boot.settings.setting import setting
 from nacos_boot.settings.sources import dotted
+from nacos_boot.tls.settings import NacosSslSection
 
 _DEFAULT_PORT = 8848
 _ADDRESS = re.compile(r"(?P<base>(?:https?://)?[^\s/:@]+)(?::(?P<port>\d{1,5}))?/?")
@@ -204,6 +205,7 @@ class NacosSettings(OpenSection):
     start_timeout: Duration = setting(
         timedelta(seconds=30), "How long a start waits for a server that is away.", live=False
     )
+    ssl: NacosSslSection = NacosSslSection()
     config: ConfigSettings = ConfigSettings()
     discovery: DiscoverySettings = DiscoverySettings()
 

@@ -192,7 +192,7 @@ async def gateway(*nodes: FakeNode | Instance, **gateway_settings: Any) -> Async
     relays = Relays(pool, live)
     records: dict[str, Mapping[str, Any]] = {}
 
-    async def read_records() -> Mapping[str, Mapping[str, Any]]:
+    async def read_records(_: Mapping[str, str]) -> Mapping[str, Mapping[str, Any]]:
         if "broken" in records:
             raise ConnectionError("no records")
         return records

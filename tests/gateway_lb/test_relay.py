@@ -213,7 +213,7 @@ async def test_what_was_in_flight_when_the_node_went_still_arrives() -> None:
 async def test_a_side_that_reads_nothing_does_not_keep_a_relay_that_ended(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(relay_module, "_CLOSE_TIMEOUT", 0.1)
+    monkeypatch.setattr(relay_module, "CLOSE_TIMEOUT", 0.1)
 
     async def flood(visit: Visit) -> None:
         await visit.accept()
