@@ -34,7 +34,7 @@ class FakeTransport(asyncio.Transport):
     def resume_reading(self) -> None:
         self.reading = True
 
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:  # noqa: ARG002 - asyncio's signature
         self.high = high
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
@@ -65,7 +65,7 @@ class FakeOwner:
         self.pump = Pump()
         self.ends = 0
 
-    def ended(self, relay: object) -> None:
+    def ended(self, relay: object) -> None:  # noqa: ARG002 - it is the only one
         self.ends += 1
 
 
