@@ -12,6 +12,7 @@ from pydantic_core import PydanticUndefined
 
 from nacos_boot.settings.relaxed import item_of, key_of, plain_type, section_of
 from nacos_boot.settings.setting import Effect, effect_of, unit_of
+from nacos_boot.settings.written import as_written
 
 REQUIRED: Any = PydanticUndefined
 """The default of a setting that must be given."""
@@ -101,7 +102,7 @@ def _allowed(field: FieldInfo) -> str:
     for rule in field.metadata:
         for name in ("ge", "gt", "le", "lt", "min_length"):
             if (limit := getattr(rule, name, None)) is not None:
-                limits[name] = limit
+                limits[name] = as_written(limit)
     if "ge" in limits and "le" in limits:
         return f"{limits['ge']} to {limits['le']}"
     words = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
