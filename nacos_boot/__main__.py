@@ -1,9 +1,10 @@
-"""`nacos_boot publish | check | schema`, installed as a command and as `python -m nacos_boot`."""
+"""`nacos_boot publish | check | schema | api-key`; also as `python -m nacos_boot`."""
 
 import argparse
 import sys
 from collections.abc import Sequence
 
+from nacos_boot.tools.api_key_command import add_api_key, run_api_key
 from nacos_boot.tools.check_command import add_check, run_check
 from nacos_boot.tools.publish_command import add_publish, run_publish
 from nacos_boot.tools.schema_command import add_schema, run_schema
@@ -36,8 +37,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
             " NACOS_PASSWORD and NACOS_NAMESPACE.",
         )
     )
+    add_api_key(
+        commands.add_parser(
+            "api-key",
+            help="make an API key",
+            description="Prints the key once, on standard error, and on standard output the entry"
+            " for a list of API keys, which holds its hash only.",
+        )
+    )
     options = parser.parse_args(arguments)
-    run = {"check": run_check, "schema": run_schema, "publish": run_publish}
+    run = {
+        "check": run_check,
+        "schema": run_schema,
+        "publish": run_publish,
+        "api-key": run_api_key,
+    }
     return run[options.command](options)
 
 

@@ -12,20 +12,24 @@ from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
-from typing import Generic, NoReturn, TypeVar
+from typing import Annotated, Generic, NoReturn, TypeVar
 
 from quart import Quart
 
+from nacos_boot.actuator.own_port import serve_actuator
 from nacos_boot.background import Background
 from nacos_boot.boot import Boot
 from nacos_boot.config.live import LiveSettings
+from nacos_boot.http.access import Access, ScopeOf
+from nacos_boot.http.api_keys import ApiKeySection, EachOnce
 from nacos_boot.http.problem import use_problems
+from nacos_boot.http.proxies import NEARBY, Cidr, TrustedProxies
 from nacos_boot.http.server import HttpServer
 from nacos_boot.program import Stop, run_program, settle
 from nacos_boot.registry.discovery import Discovery
 from nacos_boot.registry.instance import Instance
 from nacos_boot.settings import DurationOrZero, OpenSection, Section, setting
-from nacos_boot.settings.spring import ServerSection
+from nacos_boot.settings.spring import ManagementSection, ServerSection
 from nacos_boot.start.bootstrap import load_bootstrap
 
 log = logging.getLogger(__name__)
@@ -47,10 +51,34 @@ class DrainSection(Section):
     )
 
 
+class ServiceKeySection(ApiKeySection):
+    """One entry of `access.keys`."""
+
+    scopes: tuple[str, ...] = setting(..., "What it may be used for; actuator, and the app's own.")
+
+
+class AccessSection(Section):
+    """`access`: whom the program answers, and whose word it takes."""
+
+    keys: Annotated[tuple[ServiceKeySection, ...], EachOnce] = setting(
+        (),
+        "API keys, each with name, hash and scopes. Without any, only callers on loopback and"
+        " private addresses are answered by the actuator, and by routes that ask for a scope.",
+        when="next call",
+    )
+    trusted_proxies: tuple[Cidr, ...] = setting(
+        NEARBY,
+        "Addresses and ranges of the proxies in front: only their X-Forwarded-For is believed.",
+        when="next call",
+    )
+
+
 class ServiceSettings(OpenSection):
     """What every such service can be told; a program's own class adds its sections."""
 
     server: ServerSection = ServerSection()
+    management: ManagementSection = ManagementSection()
+    access: AccessSection = AccessSection()
     drain: DrainSection = DrainSection()
 
 
@@ -93,18 +121,26 @@ class NacosService(Generic[T]):
     """Ties an app to Nacos: live settings, `/actuator`, registration, other services.
 
     `bootstrap` is the file with the start-up settings, `bootstrap.yml` beside the app's module by
-    default; `version` is told in the registry. Errors leave the app as problem documents (RFC
-    9457), unless the app handles them.
+    default; `version` is told in the registry. `scope_of` gives the scope that a caller of the
+    app's own routes needs; by default they are open to everyone, unlike the actuator. Errors leave
+    the app as problem documents (RFC 9457), unless the app handles them.
     """
 
     def __init__(
-        self, app: Quart, model: type[T], *, bootstrap: Path | None = None, version: str = "0"
+        self,
+        app: Quart,
+        model: type[T],
+        *,
+        bootstrap: Path | None = None,
+        version: str = "0",
+        scope_of: ScopeOf = lambda _method, _rule: None,
     ) -> None:
         self.app = app
         self.live: LiveSettings[T] | None = None
         self._model = model
         self._bootstrap = bootstrap or Path(app.root_path) / "bootstrap.yml"
         self._version = version
+        self._scope_of = scope_of
         self._boot: Boot[T] | None = None
         self._peers: list[Peers] = []
         self._callbacks: list[Callable[[T, T], None]] = []
@@ -170,7 +206,16 @@ class NacosService(Generic[T]):
                 live.subscribe(callback)
             await self._follow(boot)
 
-            self.app.register_blueprint(boot.actuator())
+            proxies = TrustedProxies.of(live, lambda settings: settings.access.trusted_proxies)
+            access = Access.of(
+                live,
+                proxies,
+                self._scope_of,
+                setting="access.keys",
+                keys=lambda settings: settings.access.keys,
+            )
+            access.guard(self.app)
+            await serve_actuator(boot, self.app, access, live.current, ending)
             at = live.current.server
             server = HttpServer(self.app, address=at.address, port=at.port, upgrade_class=None)
             await server.open()

@@ -10,13 +10,15 @@ class Call:
     """A request to an endpoint.
 
     `rest` is the path below its name, percent-decoded, empty without one; `query` has each name's
-    values; `body` is the JSON that came, None for none.
+    values; `body` is the JSON that came, None for none. `authorized` is False for a caller who may
+    have a status and nothing else.
     """
 
     rest: str = ""
     query: Mapping[str, Sequence[str]] = field(default_factory=dict)
     body: Any = None
     accept: str = ""
+    authorized: bool = True
 
 
 @dataclass(frozen=True, slots=True)

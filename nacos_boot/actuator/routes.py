@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import Any
 
 import msgspec
-from quart import Blueprint, Response, request
+from quart import Blueprint, Response, g, request
 from werkzeug.exceptions import HTTPException
 
 from nacos_boot.actuator.endpoint import (
@@ -85,7 +85,9 @@ async def _answered(handlers: dict[str, Handler], rest: str) -> Response:
 
 async def _called(handler: Handler, rest: str) -> Answer:
     query = dict(request.args.lists())
-    answer = handler(Call(rest, query, await _body(), request.headers.get("accept", "")))
+    authorized: bool = g.get("authorized", True)
+    accept = request.headers.get("accept", "")
+    answer = handler(Call(rest, query, await _body(), accept, authorized))
     return await answer if inspect.isawaitable(answer) else answer
 
 

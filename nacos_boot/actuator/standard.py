@@ -19,19 +19,24 @@ _HTTP_STATUS = {Status.DOWN: 503, Status.OUT_OF_SERVICE: 503}
 
 
 def health_endpoint(health: HealthRegistry) -> Endpoint:
-    """`/actuator/health`, its groups and its components."""
+    """`/actuator/health`, its groups and its components.
 
-    def everything(_: Call) -> Answer:
-        return answer(*health.everything())
+    As with Spring's `show-details: when-authorized`, others get the status alone.
+    """
+
+    def everything(call: Call) -> Answer:
+        return answer(call, *health.everything())
 
     def below(call: Call) -> Answer:
         found = health.at(call.rest.split("/"))
         if found is None:
             known = ", ".join(sorted({*health.groups, *health.components}))
             raise NotFoundError(f"expected one of {known}")
-        return answer(*found)
+        return answer(call, *found)
 
-    def answer(status: Status, body: dict[str, Any]) -> Answer:
+    def answer(call: Call, status: Status, body: dict[str, Any]) -> Answer:
+        if not call.authorized:
+            body = {"status": status}
         return Answer(body, _HTTP_STATUS.get(status, 200), v2=_health_v2(body))
 
     return Endpoint(

@@ -11,6 +11,8 @@ _SECRET_NAME = re.compile(
     r"|(?:(?:^|[._-])(?i:key)|[a-z]Key)(?i:s)?(?:$|[.\[])"
 )
 
+_INDEX = re.compile(r"\[\d+\]")
+
 _NAMES = (
     r"(?:password|passwd|passphrase|secret|credentials?|token)(?:[._-]?key)?"
     r"|(?:api|access|private|signing|encryption|identity)[_-]?key"
@@ -50,6 +52,7 @@ class _KnownSecrets:
 
     def __init__(self) -> None:
         self.keys: set[str] = set()
+        self.plain: set[str] = set()
         self._texts: set[str] = set()
         self._pattern: re.Pattern[str] | None = None
 
@@ -81,8 +84,15 @@ def know_secret_keys(keys: Iterable[str]) -> None:
     _known.keys.update(keys)
 
 
+def know_plain_keys(keys: Iterable[str]) -> None:
+    """Have these keys within lists be no secrets, whatever the list is called: `keys[].name`."""
+    _known.plain.update(keys)
+
+
 def is_secret_name(name: str) -> bool:
     """Tell whether the value of a key, a header or an environment variable is to be masked."""
+    if "[" in name and _INDEX.sub("[]", name).removesuffix("[]") in _known.plain:
+        return False
     if _SECRET_NAME.search(name):
         return True
     return any(name == key or name.startswith((f"{key}.", f"{key}[")) for key in _known.keys)

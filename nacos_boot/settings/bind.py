@@ -9,12 +9,12 @@ from pydantic import BaseModel, SecretStr, ValidationError
 
 from nacos_boot.documents.error import DocumentError
 from nacos_boot.documents.keys import join_key, without_index
-from nacos_boot.logs.masking import MASK, is_secret_name, know_secret_keys
+from nacos_boot.logs.masking import MASK, is_secret_name, know_plain_keys, know_secret_keys
 from nacos_boot.settings.environment import JSON_VARIABLE, from_environment, from_json_variable
 from nacos_boot.settings.fitting import fitted
 from nacos_boot.settings.placeholders import PlaceholderError, Unset, resolve
 from nacos_boot.settings.relaxed import spelled
-from nacos_boot.settings.secret_keys import secret_keys
+from nacos_boot.settings.secret_keys import plain_keys, secret_keys
 from nacos_boot.settings.sources import MergedTree, PropertySource, leaves, merge
 
 _SHOWN_PROBLEMS = 20
@@ -76,6 +76,7 @@ def bind(
     Raises SettingsError with every problem found.
     """
     know_secret_keys(secret_keys(model))
+    know_plain_keys(plain_keys(model))
     documents = [spelled(source, model) for source in sources]
     above = [
         _environment(environ, model, merge(documents).tree),

@@ -6,7 +6,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, SecretStr
 
 from nacos_boot.logs.masking import is_secret_name
-from nacos_boot.settings.relaxed import key_of, section_of
+from nacos_boot.settings.relaxed import item_of, key_of, section_of
 from nacos_boot.settings.sources import MergedTree, flat
 
 
@@ -19,6 +19,21 @@ def secret_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
             yield from secret_keys(section, f"{key}.")
         elif _holds_secret(field.annotation):
             yield key
+
+
+def plain_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """Yield what a model declares as no secret within its lists of sections: `keys[].name`.
+
+    A list may be called as secrets are (`keys`), while only a part of each item is one.
+    """
+    for name, field in model.model_fields.items():
+        key = f"{prefix}{key_of(name, field)}"
+        if (section := section_of(field.annotation)) is not None:
+            yield from plain_keys(section, f"{key}.")
+        elif (item := section_of(item_of(field.annotation))) is not None:
+            for below, part in item.model_fields.items():
+                if not _holds_secret(part.annotation):
+                    yield f"{key}[].{key_of(below, part)}"
 
 
 def secrets_of(merged: MergedTree) -> set[str]:

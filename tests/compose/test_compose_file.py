@@ -162,7 +162,7 @@ def test_the_engine_waits_for_the_drain() -> None:
         assert grace >= longest + timedelta(seconds=15)
 
 
-def test_nacos_gets_what_it_does_not_start_without() -> None:
+def test_the_servers_get_what_they_need_and_the_programs_the_accounts() -> None:
     environment = SERVICES["nacos"]["environment"]
     assert environment["MODE"] == "standalone"
     assert environment["NACOS_AUTH_ENABLE"] == "true"
@@ -170,7 +170,17 @@ def test_nacos_gets_what_it_does_not_start_without() -> None:
     assert environment["NACOS_AUTH_IDENTITY_VALUE"]
     assert len(base64.b64decode(environment["NACOS_AUTH_TOKEN"], validate=True)) >= 32
     ours = SERVICES[ONE_SHOT]["environment"]
+    server = SERVICES["rabbitmq"]["environment"]
+    assert ours["RABBITMQ_USERNAME"] == server["RABBITMQ_DEFAULT_USER"]
+    assert ours["RABBITMQ_PASSWORD"] == server["RABBITMQ_DEFAULT_PASS"]
     assert ours["NACOS_USERNAME"] == "nacos", "the first user of a Nacos server"
+
+
+def test_no_published_document_holds_a_password() -> None:
+    for path in (ROOT / "nacos-config").glob("*.yml"):
+        text = path.read_text(encoding="utf-8")
+        accounts = re.findall(r"^ *(?:username|password): *(.*)$", text, re.MULTILINE)
+        assert all(re.fullmatch(r"\$\{\w+:\}", value) for value in accounts), path.name
 
 
 def test_the_image_holds_the_packages_as_another_user_than_root() -> None:

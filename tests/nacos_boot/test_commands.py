@@ -12,6 +12,8 @@ import yaml
 
 from devtools.paths import ROOT
 from nacos_boot.__main__ import main
+from nacos_boot.http.api_keys import KeyHolder, KeyRing, hash_of
+from nacos_boot.tools.find_model import find_model
 from tests.nacos_boot.tools.test_check import BOOTSTRAP
 
 SHOP = "tests.nacos_boot.shop:ShopSettings"
@@ -143,6 +145,23 @@ def test_the_schema_is_printed_in_each_form(capsys: pytest.CaptureFixture[str]) 
     code, out, err = run(capsys, "schema", "nowhere")
     assert (code, out) == (2, "")
     assert err.startswith("cannot print the settings: there is no module")
+
+
+def test_a_new_api_key_is_shown_once_and_its_entry_fits_the_settings(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code, out, err = run(capsys, "api-key", "--name", "shop", "--scopes", "push, read")
+    assert code == 0
+    key = err.splitlines()[-1]
+    [entry] = yaml.safe_load(out)
+    assert entry == {"name": "shop", "hash": hash_of(key), "scopes": ["push", "read"]}
+    assert key not in out
+    settings = find_model("service").model.model_validate({"websocket": {"api": {"keys": [entry]}}})
+    holder = KeyRing.of(settings.websocket.api.keys).holder(key.encode())  # type: ignore[attr-defined]
+    assert holder == KeyHolder("shop", frozenset({"push", "read"}))
+    code, out, err = run(capsys, "api-key", "--name", "two words")
+    assert (code, out) == (2, "")
+    assert "'two words'" in err
 
 
 @pytest.mark.parametrize("program", ["service", "gateway_lb"])

@@ -1,6 +1,7 @@
 """A whole service on the fake Nacos: its port is real."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from quart import Quart
 from devtools.ports import LOOPBACK, free_port
 from nacos_boot import boot as boot_module
 from nacos_boot.config.live import LiveSettings
+from nacos_boot.http.api_keys import hash_of
 from nacos_boot.program import Stop
 from nacos_boot.quart_service import NacosService, ServiceSettings
 from nacos_boot.registry.instance import Instance
@@ -137,6 +139,29 @@ async def test_handlers_see_the_settings_in_force(server: FakeNacos, desk: Desk)
 
         await eventually(said)
         assert changes == [("good morning", "good evening")]
+
+
+async def test_the_actuator_is_closed_to_strangers_and_the_apps_routes_as_it_says(
+    server: FakeNacos, desk: Desk
+) -> None:
+    far = {"X-Forwarded-For": "203.0.113.9"}
+    async with desk.running() as client:
+
+        async def status(path: str, **headers: str) -> int:
+            async with client.get(path, headers=headers) as answer:
+                return answer.status
+
+        assert [await status(path, **far) for path in ("/", "/actuator/info")] == [200, 403]
+        key = {"name": "ops", "hash": hash_of("the-key"), "scopes": ["actuator"]}
+        server.publish("desk.yml", json.dumps({"desk": {"text": "x"}, "access": {"keys": [key]}}))
+
+        async def closed() -> bool:
+            return await status("/actuator/info") == 401
+
+        await eventually(closed)
+        assert await status("/actuator/info", **{"X-API-Key": "the-key"}, **far) == 200
+        assert await status("/actuator/health", **far) == 200
+        assert await status("/", **far) == 200
 
 
 async def test_the_actuator_and_problem_documents_are_there(desk: Desk) -> None:

@@ -161,6 +161,21 @@ async def test_a_client_who_leaves_does_not_end_the_handler(under: Under) -> Non
     assert await under.talk(post("/echo", b"abc")) == [(202, b"cba")]
 
 
+async def test_a_request_that_outlives_the_server_is_answered_503(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    under = Under()
+    server = HttpServer(under.app, address=LOOPBACK, port=0, upgrade_class=None)
+    await server.open()
+    under.port = server.port
+    asking = asyncio.create_task(under.talk(post("/slow", b"x", last=False)))
+    await asyncio.sleep(0.05)
+    await server.close(timedelta(seconds=1))
+    [(status, body)] = await asking
+    assert (status, json.loads(body)["title"]) == (503, "Service Unavailable")
+    assert "Traceback" not in caplog.text
+
+
 async def test_under_another_server_it_is_quarts_own_way(under: Under) -> None:
     answer = await under.app.test_client().post("/echo", data=b"abc")
     assert (answer.status_code, await answer.get_data()) == (202, b"cba")
