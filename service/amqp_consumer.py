@@ -13,19 +13,23 @@ from service import metrics
 from service.acks import Acks
 from service.amqp import (
     AMQP_FAULTS,
+    CHANNEL_FAULTS,
+    DIRECT,
     FANOUT,
     bind_node_queue,
     bounded,
     declare_exchanges,
     numbers_of,
+    on_cancelled,
     unbind_node_queue,
 )
 from service.amqp_frames import ack_frame, read_properties
 from service.amqp_link import CALL_LIMIT, AmqpLink
 from service.amqp_origin import Origin
 from service.amqp_queue import NodeQueues
-from service.amqp_tap import Tap
+from service.amqp_tap import MAX_BODY, Tap
 from service.push import PushError
+from service.resending import Way
 from service.settings_servers import RabbitSection
 
 log = logging.getLogger(__name__)
@@ -33,10 +37,15 @@ log = logging.getLogger(__name__)
 PREFETCH = 1000
 CHECK_INTERVAL = 5.0
 SET_ASIDE_PAUSE = 1.0
+MAX_ASIDE = 131_072
+"""Bytes of a poison message that are set aside: enough to see whose it is."""
+
 LEAVE_LIMIT = 5.0
 """Seconds in which a consumer that leaves takes what is still in its queue."""
 
 _LOOK = 0.02
+
+_WAYS: dict[str, Way] = {FANOUT: "fanout", DIRECT: "direct"}
 
 Handler = Callable[[str, bytes, str | None], None]
 """Takes (exchange, body, message id); raises PushError for a poison message. Must not block."""
@@ -60,6 +69,7 @@ class AmqpConsumer(AmqpLink):
         self._queues = queues
         self._handler = handler
         self._set_aside = set_aside
+        self._arrivals = queues.arrivals
         self._acks = Acks()
         self._acking = False
         self._counters = _Counters()
@@ -119,6 +129,12 @@ class AmqpConsumer(AmqpLink):
         else:
             self._held.append((tag, exchange, header, body))
 
+    def too_long(self, tag: int, exchange: str, size: int, beginning: bytes) -> None:
+        """Set a message aside that is longer than any of ours."""
+        self._counters[exchange].inc()
+        self._poison(tag, exchange, beginning, f"{size} bytes; expected {MAX_BODY} at most")
+        self._ack_soon()
+
     def returned(self, header: bytes) -> None:
         """Take note of a returned message, which does not happen: nothing is published here."""
 
@@ -152,7 +168,11 @@ class AmqpConsumer(AmqpLink):
         async with self._queues.one_at_a_time:
             found = await self._queues.find(self, connection, channel)
             queue = found.queue
-            await bind_node_queue(queue, self._node)
+            try:
+                await bind_node_queue(queue, self._node)
+            except CHANNEL_FAULTS:
+                self._queues.avoid(queue.name)
+                raise
             self.priority = 0
             if found.joined is not None:
                 # The broker gives a message to the one with the highest priority.
@@ -162,7 +182,10 @@ class AmqpConsumer(AmqpLink):
             self._held = None if self._held is None else []
             self._channel, self._number, self._tap = channel, number, connection.tap
             self._tap.open(number, self)
+            await on_cancelled(channel, lambda *_: self._broke(connection))
             self._tag = await queue.consume(_unused, arguments={"x-priority": self.priority})
+            if self._queue is not None:
+                self._arrivals.came_up()
             self._queue, self.queue_name = queue, queue.name
             # Before another side that waits here looks whom it may join.
             self.up = True
@@ -172,22 +195,35 @@ class AmqpConsumer(AmqpLink):
     def _handle(self, tag: int, exchange: str, header: bytes, body: bytes) -> None:
         self._counters[exchange].inc()
         message_id, table = read_properties(header)
-        if exchange == FANOUT and self._origin.wrote(table):
+        sender, number = self._origin.read(table)
+        way = _WAYS.get(exchange) if number else None
+        if exchange == FANOUT and sender == self._node:
+            self._acks.took(tag)
+        elif way is not None and not self._arrivals.take(way, sender, number):
+            metrics.MESSAGES_REPEATED.inc()
             self._acks.took(tag)
         else:
+            reason = ""
             try:
                 self._handler(exchange, body, message_id)
                 self._acks.took(tag)
             except PushError as error:
-                self._poison(tag, exchange, body, str(error))
+                reason = str(error)
             except Exception as error:
                 log.exception("a message from %s could not be handled", exchange)
-                self._poison(tag, exchange, body, f"{type(error).__name__}: {error}")
+                reason = f"{type(error).__name__}: {error}"
+            if reason:
+                if way is not None:
+                    self._arrivals.put_back(way, sender, number)
+                self._poison(tag, exchange, body, reason)
         self._ack_soon()
 
     def _poison(self, tag: int, exchange: str, body: bytes, reason: str) -> None:
         log.warning("a message from %s is set aside: %s", exchange, reason[:300])
         metrics.MESSAGES_POISONED.labels(exchange).inc()
+        if len(body) > MAX_ASIDE:
+            reason += f" (the first {MAX_ASIDE} of its bytes are kept)"
+            body = body[:MAX_ASIDE]
         self._acks.hold(tag)
         acks = self._acks
 

@@ -21,7 +21,13 @@ RETURN = commands.Basic.Return.index
 ACK = commands.Basic.Ack.index
 NACK = commands.Basic.Nack.index
 
+BLOCKED = commands.Connection.Blocked.index
+UNBLOCKED = commands.Connection.Unblocked.index
+
 HEARTBEAT_FRAME = b"\x08\0\0\0\0\0\0\xce"
+
+MAX_FRAME = 16_777_216
+"""Bytes of a frame's payload. RabbitMQ's own limit is 131,072 unless it is configured otherwise."""
 
 _KINDS = frozenset((METHOD, HEADER, BODY, 8))
 _END = 0xCE
@@ -32,6 +38,7 @@ _CONTENT_HEAD = struct.Struct(">BHIHxxQ")
 _ACK = struct.Struct(">BHIIQBB")
 _TAG = struct.Struct(">QB")
 _LONG = struct.Struct(">I")
+_NUMBER = struct.Struct(">q")
 _SIZE_AND_FLAGS = struct.Struct(">4xQH")
 
 # Flags of the properties that stand before the message id, in their order.
@@ -53,7 +60,7 @@ def frame_at(data: bytes, place: int) -> tuple[int, int, int] | None:
     if len(data) - place < HEAD_SIZE:
         return None
     kind, channel, size = _HEAD.unpack_from(data, place)
-    if kind not in _KINDS:
+    if kind not in _KINDS or size > MAX_FRAME:
         raise NoFrameError
     end = place + HEAD_SIZE + size + 1
     if end > len(data):
@@ -71,6 +78,11 @@ def read_index(method: bytes) -> int:
 def read_body_size(header: bytes) -> int:
     """Read the size of the body from a content header's payload."""
     return int(_SIZE_AND_FLAGS.unpack_from(header)[0])
+
+
+def read_blocked(method: bytes) -> str:
+    """Read the reason from a Connection.Blocked payload (an extension of RabbitMQ's)."""
+    return method[5 : 5 + method[4]].decode(errors="replace")
 
 
 def read_deliver(method: bytes) -> tuple[int, str]:
@@ -125,29 +137,38 @@ def publish_method(channel: int, exchange: str, routing_key: str, *, mandatory: 
     return pamqp.frame.marshal(frame, channel)
 
 
+ANY_NUMBER = 2**63 - 1
+"""Stands in a header for the number that each message has of its own. No text has its bytes."""
+
+
 class Properties:
     """What all messages of one kind say of themselves, written once; the message id is each's own.
 
-    Raises ValueError for properties behind the message id, which would have to follow it.
+    So is the value of a header that is ANY_NUMBER here. Raises ValueError for properties behind the
+    message id, which would have to follow it.
     """
 
     def __init__(self, properties: commands.Basic.Properties) -> None:
         properties.message_id = "?"
         frame = pamqp.frame.marshal(ContentHeader(properties=properties), 0)
         # Behind the frame's head and the class, weight and size of the content.
-        self._before_id = frame[19:-3]
+        before_id = frame[19:-3]
         if frame[-3:] != b"\x01?\xce":
             raise ValueError("a property behind the message id")
+        self._size = 13 + len(before_id)
+        self._start, found, self._before_id = before_id.partition(_NUMBER.pack(ANY_NUMBER))
+        self._numbered = bool(found)
 
-    def header(self, channel: int, message_id: bytes, body_size: int) -> bytes:
+    def header(self, channel: int, message_id: bytes, body_size: int, number: int = 0) -> bytes:
         """Write the content header frame of one message; an id of 255 bytes at most."""
-        before = self._before_id
         return b"".join(
             (
                 _CONTENT_HEAD.pack(
-                    HEADER, channel, 13 + len(before) + len(message_id), _BASIC, body_size
+                    HEADER, channel, self._size + len(message_id), _BASIC, body_size
                 ),
-                before,
+                self._start,
+                _NUMBER.pack(number) if self._numbered else b"",
+                self._before_id,
                 len(message_id).to_bytes(1, "big"),
                 message_id,
                 b"\xce",

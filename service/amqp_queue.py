@@ -8,6 +8,7 @@ once: the new one joins the queue of the old one.
 import asyncio
 import contextlib
 import itertools
+import logging
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -15,7 +16,11 @@ from typing import Protocol
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractQueue
 from aio_pika.exceptions import ChannelNotFoundEntity
 
-from service.amqp import declare_node_queue, queue_of
+from service.amqp import CHANNEL_FAULTS, declare_node_queue, queue_of
+from service.arrivals import Arrivals
+from service.sent import Sent
+
+log = logging.getLogger(__name__)
 
 
 class Consuming(Protocol):
@@ -48,13 +53,17 @@ class Found:
 class NodeQueues:
     """The queues of one node. No two of its sides have queues of one name at different brokers.
 
-    `one_at_a_time` is to be held from `find` until the consumer's `queue_name` is set.
+    `one_at_a_time` is to be held from `find` until the consumer's `queue_name` is set. `sent` and
+    `arrivals` number what goes through the queues of the others, and came through these.
     """
 
     def __init__(self, node: str) -> None:
         self.node = node
         self.one_at_a_time = asyncio.Lock()
         self.sides: list[Consuming] = []
+        self._avoided: set[str] = set()
+        self.sent = Sent()
+        self.arrivals = Arrivals()
 
     def others(self, side: Consuming) -> list[Consuming]:
         """Give the other sides that consume now."""
@@ -74,20 +83,29 @@ class NodeQueues:
                 return Found(await declare_node_queue(channel, other.queue_name), other)
         stale = []
         for name in self._names(side, {other.queue_name for other in others}):
-            queue = await declare_node_queue(channel, name)
+            try:
+                queue = await declare_node_queue(channel, name)
+            except CHANNEL_FAULTS:
+                self.avoid(name)
+                raise
             if not queue.declaration_result.consumer_count:
                 break
             # A dead connection of ours still consumes it, unseen by the broker: leave it the queue.
             stale.append(queue)
         return Found(queue, None, stale)
 
+    def avoid(self, name: str) -> None:
+        """Have `find` give another queue from now on: the broker cannot have this one used."""
+        log.warning("the queue %s cannot be used; taking the next name", name)
+        self._avoided.add(name)
+
     def _names(self, side: Consuming, consumed: Collection[str]) -> Iterator[str]:
         # First its own of before, which outlives a broker that crashes, and would then gather
         # messages for nobody. Sides that broke together may have shared it.
         own = side.queue_name
-        if own and own not in consumed:
+        if own and own not in consumed and own not in self._avoided:
             yield own
-        taken = {other.queue_name for other in self.sides}
+        taken = {other.queue_name for other in self.sides} | self._avoided
         for number in itertools.count():
             name = queue_of(self.node, number)
             if name not in taken:

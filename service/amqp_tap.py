@@ -10,6 +10,8 @@ Both hooks are the client's own: a connection class (aio-pika) and a transport f
 """
 
 import asyncio
+import logging
+import struct
 from typing import Any, Protocol, cast
 
 import aio_pika
@@ -18,6 +20,7 @@ from aiormq.exceptions import AMQPConnectionError
 
 from service.amqp_frames import (
     ACK,
+    BLOCKED,
     BODY,
     DELIVER,
     HEAD_SIZE,
@@ -26,15 +29,28 @@ from service.amqp_frames import (
     METHOD,
     NACK,
     RETURN,
+    UNBLOCKED,
     NoFrameError,
     frame_at,
+    read_blocked,
     read_body_size,
     read_confirm,
     read_deliver,
     read_index,
 )
 
+MAX_BODY = 33_554_432
+"""Bytes of a message that is taken whole; of a longer one only the beginning is kept.
+
+RabbitMQ lets messages of 128 MiB through, which anybody may publish. Ours are shorter: their
+content comes in an API request, whose length has half of this as its highest setting.
+"""
+
+log = logging.getLogger(__name__)
+
 _TELL_INTERVAL = 1.0
+
+_NOBODY = object()
 
 
 class Sink(Protocol):
@@ -42,6 +58,9 @@ class Sink(Protocol):
 
     def delivered(self, tag: int, exchange: str, header: bytes, body: bytes) -> None:
         """Take a message; `header` is the payload of its content header."""
+
+    def too_long(self, tag: int, exchange: str, size: int, beginning: bytes) -> None:
+        """Take the beginning of a message that has more than MAX_BODY bytes."""
 
     def returned(self, header: bytes) -> None:
         """Take note of a message that came back; its confirm follows."""
@@ -53,13 +72,14 @@ class Sink(Protocol):
 class _Coming:
     """A message of which frames are still to come."""
 
-    __slots__ = ("header", "method", "missing", "pieces")
+    __slots__ = ("header", "method", "missing", "pieces", "too_long")
 
     def __init__(self, method: bytes) -> None:
         self.method = method
         self.header = b""
         self.missing = 0
         self.pieces: list[bytes] = []
+        self.too_long = False
 
 
 class Tap(asyncio.StreamReaderProtocol):
@@ -71,7 +91,8 @@ class Tap(asyncio.StreamReaderProtocol):
     def __init__(self, reader: asyncio.StreamReader, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(reader, loop=loop)
         self._now = loop.time
-        self._sinks: dict[int, Sink] = {}
+        # On channel 0 the connection itself is spoken of, for which nobody is given messages.
+        self._sinks: dict[int, Sink] = {0: cast("Sink", _NOBODY)}
         self._coming: dict[int, _Coming] = {}
         self._rest = b""
         self._blind = False
@@ -80,6 +101,8 @@ class Tap(asyncio.StreamReaderProtocol):
         self.writer: asyncio.StreamWriter
         self.paused = False
         """Whether the broker reads more slowly than we write: `writer.drain()` waits for it."""
+        self.blocked = ""
+        """Why the broker takes no messages over this connection; empty while it does."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
@@ -129,8 +152,8 @@ class Tap(asyncio.StreamReaderProtocol):
                         for_client.append(data[passed:place])
                     passed = end
                 place = end
-        except NoFrameError:
-            # The client knows what to say of it.
+        except (NoFrameError, IndexError, struct.error):
+            # Or a frame without what its method must have. The client knows what to say of it.
             self._blind = True
             place = len(data)
         self._rest = data[place:]
@@ -151,6 +174,7 @@ class Tap(asyncio.StreamReaderProtocol):
                 tag, multiple = read_confirm(payload)
                 sink.confirmed(tag, multiple=multiple, taken=method == ACK)
             else:
+                self._note(method, payload)
                 return False
             return True
         coming = self._coming.get(channel)
@@ -159,19 +183,26 @@ class Tap(asyncio.StreamReaderProtocol):
         if kind == HEADER:
             coming.header = payload
             coming.missing = read_body_size(payload)
+            coming.too_long = coming.missing > MAX_BODY
         elif kind == BODY:
-            coming.pieces.append(payload)
+            if not coming.too_long or not coming.pieces:
+                coming.pieces.append(payload)
             coming.missing -= len(payload)
         else:
             return False
         if coming.missing <= 0:
             del self._coming[channel]
-            if read_index(coming.method) == RETURN:
-                sink.returned(coming.header)
-            else:
-                tag, exchange = read_deliver(coming.method)
-                sink.delivered(tag, exchange, coming.header, b"".join(coming.pieces))
+            _hand_over(sink, coming)
         return True
+
+    def _note(self, method: int, payload: bytes) -> None:
+        """Look at what the client gets, too."""
+        if method == BLOCKED:
+            self.blocked = read_blocked(payload) or "no reason given"
+            log.warning("RabbitMQ takes no messages for now: %s", self.blocked)
+        elif method == UNBLOCKED:
+            self.blocked = ""
+            log.info("RabbitMQ takes messages again")
 
     def _tell_alive(self) -> None:
         # The client gives up a connection of which it reads nothing, and the broker sends no
@@ -182,6 +213,18 @@ class Tap(asyncio.StreamReaderProtocol):
             super().data_received(HEARTBEAT_FRAME)
 
 
+def _hand_over(sink: Sink, message: _Coming) -> None:
+    if read_index(message.method) == RETURN:
+        sink.returned(message.header)
+        return
+    tag, exchange = read_deliver(message.method)
+    body = b"".join(message.pieces)
+    if message.too_long:
+        sink.too_long(tag, exchange, read_body_size(message.header), body)
+    else:
+        sink.delivered(tag, exchange, message.header, body)
+
+
 class _Taps(TransportFactory):
     """Connects as the client's own factory does, with a Tap in front of its stream."""
 
@@ -190,13 +233,14 @@ class _Taps(TransportFactory):
     async def create(
         self, url: Any, **kwargs: Any
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        del kwargs["ssl_context_provider"]
+        provider = kwargs.pop("ssl_context_provider")
+        tls = await provider.get_context() if url.scheme == "amqps" else None
         loop = asyncio.get_running_loop()
         reader = asyncio.StreamReader(loop=loop)
         self.tap = Tap(reader, loop)
         try:
             transport, _ = await loop.create_connection(
-                lambda: self.tap, url.host or "", url.port or 0, **kwargs
+                lambda: self.tap, url.host or "", url.port or 0, ssl=tls, **kwargs
             )
         except OSError as error:
             raise AMQPConnectionError(*error.args) from error

@@ -42,6 +42,7 @@ class Broker:
         limit: Callable[[], timedelta],
     ) -> None:
         queues = NodeQueues(node)
+        self.sent, self.arrivals = queues.sent, queues.arrivals
         self.mover: Mover[RabbitSection, BrokerSide] = Mover(
             "RabbitMQ",
             server_of(settings()),
@@ -76,6 +77,7 @@ class Broker:
             "address": self.mover.standing.uses,
             "publishing": self.publishing,
             "consuming": self.consuming,
+            **self.mover.side.faults,
             **self.mover.details,
         }
 

@@ -22,7 +22,7 @@ class BrokerSide:
     """One server that the node publishes at or consumes from. Implements mover.Side."""
 
     def __init__(self, settings: RabbitSection, queues: NodeQueues, handler: Handler) -> None:
-        self._publisher = AmqpPublisher(settings, queues.node)
+        self._publisher = AmqpPublisher(settings, queues.node, queues.sent)
         self._consumer = AmqpConsumer(settings, queues, handler, self._publisher.set_aside)
         self._opened = False
         self._error: str | None = None
@@ -40,7 +40,16 @@ class BrokerSide:
     @property
     def publishing(self) -> bool:
         """Whether publications can be tried now."""
-        return self._publisher.up
+        return not self._publisher.fault
+
+    @property
+    def faults(self) -> dict[str, object]:
+        """What does not work, for people who look at health."""
+        found = {
+            "publisher": self._publisher.fault,
+            "deadLetters": self._publisher.dead_queue_fault,
+        }
+        return {name: fault for name, fault in found.items() if fault}
 
     @property
     def consuming(self) -> bool:
@@ -108,7 +117,7 @@ class BrokerSide:
         With `same`, another side goes on with the queue.
         """
         await self._consumer.leave(same=same)
-        if self.publishing:
+        if self._publisher.up:
             await self.published()
         await self._publisher.close()
 

@@ -12,7 +12,7 @@ from service.amqp import DIRECT, FANOUT
 from service.broker import Broker
 from service.confirms import Outcome
 from service.publication import Publication
-from service.settings_servers import RabbitSection
+from tests.rabbit import local_rabbit
 from tests.service.fake_servers import FakeBroker, FakeRabbit
 from tests.waiting import eventually
 
@@ -51,7 +51,7 @@ async def make_node(request: pytest.FixtureRequest) -> AsyncIterator[MakeNode]:
             node.broker = FakeBroker(rabbit, node.id, node.handle)  # type: ignore[assignment]  # what this file is about
         else:
             servers: Servers = request.getfixturevalue("servers")
-            settings = RabbitSection(port=servers.ports.rabbitmq)
+            settings = local_rabbit(port=servers.ports.rabbitmq)
             node.broker = Broker(
                 node.id,
                 node.handle,

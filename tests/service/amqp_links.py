@@ -13,7 +13,7 @@ from service.amqp_publisher import AmqpPublisher
 from service.amqp_queue import NodeQueues
 from service.publication import Publication
 from service.push import PushError
-from service.settings_servers import RabbitSection
+from tests.rabbit import local_rabbit
 from tests.waiting import eventually
 
 Start = Callable[[Any], Awaitable[Any]]
@@ -40,7 +40,7 @@ class Consumer(AmqpConsumer):
         self.got: list[bytes] = []
         self.aside: list[tuple[bytes, str, str]] = []
         self.can_set_aside = True
-        super().__init__(RabbitSection(port=port), queues, self.handle, self.set_aside)
+        super().__init__(local_rabbit(port=port), queues, self.handle, self.set_aside)
 
     def handle(self, exchange: str, body: bytes, _: str | None) -> None:
         if body == b"poison":

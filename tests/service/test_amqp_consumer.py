@@ -8,7 +8,7 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from service import amqp_consumer, metrics
 from service.amqp import DIRECT, FANOUT
 from service.amqp_publisher import AmqpPublisher
-from service.settings_servers import RabbitSection
+from tests.rabbit import local_rabbit
 from tests.service.amqp_links import Consumer, Start, arrives, direct, exists, fanout
 from tests.service.tcp_proxy import TcpProxy
 from tests.waiting import eventually
@@ -79,7 +79,7 @@ async def test_own_fanout_messages_are_passed_over_and_acknowledged(
     consumer: Consumer = await start(Consumer(amqp_port))
     seen: list[str] = []
     monkeypatch.setattr(consumer, "_handler", lambda *message: seen.append(message[0]))
-    own: AmqpPublisher = await start(AmqpPublisher(RabbitSection(port=amqp_port), consumer.id))
+    own: AmqpPublisher = await start(AmqpPublisher(local_rabbit(port=amqp_port), consumer.id))
     before = metrics.MESSAGES_CONSUMED.labels(FANOUT)._value.get()
     # A direct one is for its users even where it comes from itself.
     await own.publish([*(fanout() for _ in range(20)), direct(consumer.id, b"last")])

@@ -12,6 +12,7 @@ from pamqp.body import ContentBody
 from pamqp.header import ContentHeader
 
 from service.amqp_frames import (
+    ANY_NUMBER,
     BODY,
     DELIVER,
     HEADER,
@@ -108,6 +109,17 @@ def test_a_content_header_is_written(
     whole.message_id = message_id
     expected = pamqp.frame.marshal(ContentHeader(0, size, whole), channel)
     assert Properties(these()).header(channel, message_id.encode(), size) == expected
+
+
+@given(channels, short_texts, st.integers(2**32, 2**63 - 1))
+def test_each_message_has_a_number_of_its_own(channel: int, text: str, number: int) -> None:
+    def these(number: int) -> commands.Basic.Properties:
+        return commands.Basic.Properties(headers={"a": text, "n": number}, delivery_mode=1)
+
+    whole = these(number)
+    whole.message_id = "id"
+    expected = pamqp.frame.marshal(ContentHeader(0, 7, whole), channel)
+    assert Properties(these(ANY_NUMBER)).header(channel, b"id", 7, number) == expected
 
 
 def test_properties_behind_the_message_id_are_refused() -> None:

@@ -14,7 +14,7 @@ from service.amqp_line import Line, Outgoing
 from service.amqp_publisher import AmqpPublisher
 from service.confirms import Outcome
 from service.publication import Publication
-from service.settings_servers import RabbitSection
+from tests.rabbit import local_rabbit
 from tests.service.amqp_links import NOBODY, Consumer, Start, arrives, direct, exists
 from tests.service.tcp_proxy import TcpProxy
 from tests.waiting import eventually
@@ -26,6 +26,7 @@ class FakeTap:
     """Keeps what is written."""
 
     paused = False
+    blocked = ""
 
     def __init__(self) -> None:
         self.writes: list[bytes] = []
@@ -119,7 +120,7 @@ async def test_who_has_given_up_harms_nobody(line: Line) -> None:
 async def test_a_broker_that_does_not_read_is_not_written_to_without_end(
     start: Start, amqp_proxy: TcpProxy
 ) -> None:
-    publisher: AmqpPublisher = await start(AmqpPublisher(RabbitSection(port=amqp_proxy.port), "n"))
+    publisher: AmqpPublisher = await start(AmqpPublisher(local_rabbit(port=amqp_proxy.port), "n"))
     tap = publisher._connected.tap
     big = b'{"content":"%s","allUser":false,"targetUserList":["nobody-here"]}' % (b"x" * 4_000_000)
     items = [Publication("fanout", "", f"big-{number}", big, (0,)) for number in range(12)]
@@ -160,7 +161,7 @@ async def test_a_refusal_by_the_broker_fails(
 async def test_a_channel_that_the_broker_closes_fails_what_is_under_way(
     start: Start, amqp_port: int, channel: AbstractChannel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    publisher: AmqpPublisher = await start(AmqpPublisher(RabbitSection(port=amqp_port), "n"))
+    publisher: AmqpPublisher = await start(AmqpPublisher(local_rabbit(port=amqp_port), "n"))
     monkeypatch.setattr("service.amqp_publisher.FANOUT", "no-such-exchange")
     outcomes = await asyncio.wait_for(publisher.publish([direct("x", b"1")]), 3)
     assert outcomes == [RETURNED]
@@ -184,5 +185,6 @@ async def test_the_broker_sees_what_the_client_library_would_write(
         found = await queue.get(timeout=3)
     assert (found.body, found.content_type) == (NOBODY, "application/json")
     assert found.delivery_mode == aio_pika.DeliveryMode.NOT_PERSISTENT
-    assert list(found.headers) == ["x-websocket-node"]
+    assert list(found.headers) == ["x-websocket-node", "x-websocket-number"]
+    assert found.headers["x-websocket-number"] == 1
     assert not await exists(channel, "no-queue")

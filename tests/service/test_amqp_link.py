@@ -11,7 +11,7 @@ from nacos_boot.start.startup import StartError
 from service import amqp
 from service.amqp_publisher import AmqpPublisher
 from service.confirms import Outcome
-from service.settings_servers import RabbitSection
+from tests.rabbit import local_rabbit
 from tests.service.amqp_links import Start, fanout
 from tests.service.tcp_proxy import TcpProxy
 from tests.waiting import eventually
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("impatient")
 
 
 async def test_a_link_can_be_ended_while_it_is_being_repaired(amqp_proxy: TcpProxy) -> None:
-    publisher = AmqpPublisher(RabbitSection(port=amqp_proxy.port), "n")
+    publisher = AmqpPublisher(local_rabbit(port=amqp_proxy.port), "n")
     await publisher.open()
     task = asyncio.create_task(publisher.run())
     # Dropping a connection that hangs takes its time.
@@ -36,7 +36,7 @@ async def test_a_link_can_be_ended_while_it_is_being_repaired(amqp_proxy: TcpPro
 async def test_the_late_end_of_an_old_connection_does_not_cost_the_new_one(
     start: Start, amqp_proxy: TcpProxy
 ) -> None:
-    publisher: AmqpPublisher = await start(AmqpPublisher(RabbitSection(port=amqp_proxy.port), "n"))
+    publisher: AmqpPublisher = await start(AmqpPublisher(local_rabbit(port=amqp_proxy.port), "n"))
     old = publisher._connection
     amqp_proxy.cut()
     await eventually(lambda: publisher.up and publisher._connection not in {None, old})
@@ -48,7 +48,7 @@ async def test_the_late_end_of_an_old_connection_does_not_cost_the_new_one(
 
 async def test_a_start_without_rabbitmq_names_address_and_settings() -> None:
     port = free_port()
-    publisher = AmqpPublisher(RabbitSection(port=port), "n")
+    publisher = AmqpPublisher(local_rabbit(port=port), "n")
     with pytest.raises(
         StartError, match=rf"127\.0\.0\.1:{port} .*spring\.rabbitmq\.host"
     ) as caught:
@@ -56,22 +56,46 @@ async def test_a_start_without_rabbitmq_names_address_and_settings() -> None:
     assert not caught.value.final
 
 
+async def test_a_server_that_ends_the_connection_amid_its_greeting_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # As the client does when the end comes before its first read; a broker that stops does so.
+    async def connect(**_: object) -> None:
+        raise StopAsyncIteration
+
+    monkeypatch.setattr(amqp.aio_pika, "connect", connect)
+    with pytest.raises(StartError, match="cannot be used"):
+        await AmqpPublisher(local_rabbit(), "n").open()
+
+
+@pytest.mark.parametrize(
+    "account", [{"username": ""}, {"password": ""}, {"username": "", "password": ""}]
+)
+async def test_without_an_account_nobody_logs_in_as_guest(
+    amqp_port: int, account: dict[str, str]
+) -> None:
+    publisher = AmqpPublisher(local_rabbit(port=amqp_port, **account), "n")
+    with pytest.raises(StartError, match=r"no account .*RABBITMQ_USERNAME") as caught:
+        await publisher.open()
+    assert caught.value.final
+
+
 async def test_a_server_that_does_not_answer_is_given_up_in_time(amqp_proxy: TcpProxy) -> None:
     amqp_proxy.hang()
-    publisher = AmqpPublisher(RabbitSection(port=amqp_proxy.port), "n")
+    publisher = AmqpPublisher(local_rabbit(port=amqp_proxy.port), "n")
     with pytest.raises(StartError, match="no answer in time"):
         await asyncio.wait_for(publisher.open(), 2)
 
 
 @pytest.mark.parametrize("host", ["", "two words", "http://h", "x" * 70])
 async def test_a_host_that_cannot_be_one_is_named_like_one_that_is_not_there(host: str) -> None:
-    publisher = AmqpPublisher(RabbitSection(host=host), "n")
+    publisher = AmqpPublisher(local_rabbit(host=host), "n")
     with pytest.raises(StartError, match=r"spring\.rabbitmq\.host"):
         await publisher.open()
 
 
 async def test_a_wrong_password_is_final_and_not_shown(amqp_port: int) -> None:
-    publisher = AmqpPublisher(RabbitSection(port=amqp_port, password="hush"), "n")
+    publisher = AmqpPublisher(local_rabbit(port=amqp_port, password="hush"), "n")
     with pytest.raises(StartError, match=r"'guest'.*spring\.rabbitmq\.password") as caught:
         await publisher.open()
     assert caught.value.final
@@ -79,7 +103,7 @@ async def test_a_wrong_password_is_final_and_not_shown(amqp_port: int) -> None:
 
 
 async def test_a_virtual_host_that_is_not_there_is_named(amqp_port: int) -> None:
-    publisher = AmqpPublisher(RabbitSection(port=amqp_port, **{"virtual-host": "none"}), "n")
+    publisher = AmqpPublisher(local_rabbit(port=amqp_port, **{"virtual-host": "none"}), "n")
     with pytest.raises(StartError, match="virtual-host"):
         await publisher.open()
 
@@ -90,7 +114,7 @@ async def test_an_exchange_declared_otherwise_is_final(
     name = f"test-{uuid.uuid4().hex}"
     monkeypatch.setattr(amqp, "FANOUT", name)
     exchange = await channel.declare_exchange(name, "fanout", durable=False)
-    publisher = AmqpPublisher(RabbitSection(port=amqp_port), "n")
+    publisher = AmqpPublisher(local_rabbit(port=amqp_port), "n")
     with pytest.raises(StartError, match=f"{name}.*virtual-host") as caught:
         await publisher.open()
     assert caught.value.final

@@ -11,7 +11,7 @@ from service import amqp_publisher
 from service.amqp import DEAD, FANOUT, declare_node_queue, queue_of
 from service.amqp_publisher import AmqpPublisher
 from service.confirms import Outcome
-from service.settings_servers import RabbitSection
+from tests.rabbit import local_rabbit
 from tests.service.amqp_links import NOBODY, Consumer, Start, arrives, exists, fanout
 from tests.service.tcp_proxy import TcpProxy
 from tests.waiting import eventually
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("impatient")
 async def test_a_publisher_whose_connection_breaks_fails_and_is_repaired(
     start: Start, amqp_proxy: TcpProxy
 ) -> None:
-    publisher: AmqpPublisher = await start(AmqpPublisher(RabbitSection(port=amqp_proxy.port), "n"))
+    publisher: AmqpPublisher = await start(AmqpPublisher(local_rabbit(port=amqp_proxy.port), "n"))
 
     async def cut() -> None:
         amqp_proxy.cut()
@@ -36,7 +36,7 @@ async def test_a_publisher_whose_connection_breaks_fails_and_is_repaired(
 async def test_a_broker_that_does_not_confirm_is_given_up_in_time(
     start: Start, amqp_proxy: TcpProxy, caplog: pytest.LogCaptureFixture
 ) -> None:
-    publisher: AmqpPublisher = await start(AmqpPublisher(RabbitSection(port=amqp_proxy.port), "n"))
+    publisher: AmqpPublisher = await start(AmqpPublisher(local_rabbit(port=amqp_proxy.port), "n"))
     amqp_proxy.hang()
     loop = asyncio.get_running_loop()
     started = loop.time()
@@ -54,7 +54,7 @@ async def test_a_connection_given_up_while_messages_are_on_their_way_fails_them(
 ) -> None:
     # The client then ends what waits with CancelledError, which would end the caller's task.
     monkeypatch.setattr(amqp_publisher, "CALL_LIMIT", 30)
-    publisher: AmqpPublisher = await start(AmqpPublisher(RabbitSection(port=amqp_proxy.port), "n"))
+    publisher: AmqpPublisher = await start(AmqpPublisher(local_rabbit(port=amqp_proxy.port), "n"))
     # What hangs goes on later: not into the dead queue, which others look into.
     monkeypatch.setattr(amqp_publisher, "DEAD", FANOUT)
     amqp_proxy.hang()

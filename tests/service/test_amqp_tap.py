@@ -33,6 +33,9 @@ class Noting:
     def delivered(self, tag: int, exchange: str, header: bytes, body: bytes) -> None:
         self.got.append((tag, exchange, read_properties(header)[0], body))
 
+    def too_long(self, tag: int, exchange: str, size: int, beginning: bytes) -> None:
+        self.got.append(("too long", tag, exchange, size, beginning))
+
     def returned(self, header: bytes) -> None:
         self.got.append(("returned", read_properties(header)[0]))
 

@@ -14,6 +14,7 @@ from service.broker_side import BrokerSide
 from service.confirms import Outcome
 from service.publication import Publication
 from service.settings_servers import RabbitSection
+from tests.rabbit import local_rabbit
 
 
 class Server:
@@ -23,7 +24,7 @@ class Server:
         self.got: list[str] = []
         self.gate = asyncio.Event()
         self.gate.set()
-        self.side = BrokerSide(RabbitSection(), NodeQueues("n"), lambda *_: None)
+        self.side = BrokerSide(local_rabbit(), NodeQueues("n"), lambda *_: None)
         monkeypatch.setattr(self.side._publisher, "send", self._send)
 
     async def _send(self, items: Sequence[Publication]) -> asyncio.Future[list[Outcome]]:

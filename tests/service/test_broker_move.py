@@ -14,6 +14,7 @@ from service import amqp_link, handover
 from service.amqp import declare_node_queue, queue_of
 from service.broker import server_of
 from service.settings_servers import RabbitSection
+from tests.rabbit import local_rabbit
 from tests.service.broker_fleet import Fleet, FleetNode
 from tests.service.tcp_proxy import TcpProxy
 from tests.waiting import eventually
@@ -31,12 +32,12 @@ async def fleet(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Fleet]:
 
 @pytest.fixture
 def here(servers: Servers) -> RabbitSection:
-    return RabbitSection(port=servers.ports.rabbitmq)
+    return local_rabbit(port=servers.ports.rabbitmq)
 
 
 @pytest.fixture
 def there(second_rabbitmq: RabbitServer) -> RabbitSection:
-    return RabbitSection(port=second_rabbitmq.port)
+    return local_rabbit(port=second_rabbitmq.port)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,7 @@ def other_account(servers: Servers) -> Iterator[RabbitSection]:
     control = servers.rabbitmq.control
     control("add_user", "mover", "moving")
     control("set_permissions", "mover", ".*", ".*", ".*")
-    yield RabbitSection(port=servers.ports.rabbitmq, username="mover", password="moving")
+    yield local_rabbit(port=servers.ports.rabbitmq, username="mover", password="moving")
     control("delete_user", "mover")
 
 
@@ -88,11 +89,11 @@ async def cut(proxy: TcpProxy, node: FleetNode) -> None:
 
 
 def test_a_server_is_named_by_its_address_without_an_account() -> None:
-    named = RabbitSection(host="mq", username="u", password="p")
+    named = local_rabbit(host="mq", username="u", password="p")
     assert server_of(named).name == "mq:5672"
-    assert server_of(RabbitSection(**{"virtual-host": "a b/c"})).name == "127.0.0.1:5672/a%20b%2Fc"
+    assert server_of(local_rabbit(**{"virtual-host": "a b/c"})).name == "127.0.0.1:5672/a%20b%2Fc"
     assert server_of(named) == server_of(named.model_copy())
-    assert server_of(named) != server_of(RabbitSection(host="mq", username="u", password="q"))
+    assert server_of(named) != server_of(local_rabbit(host="mq", username="u", password="q"))
 
 
 async def test_nodes_that_move_to_another_broker_one_by_one_miss_nothing(
@@ -159,7 +160,7 @@ async def test_another_account_takes_over_the_queue_without_a_gap(
 async def test_another_name_of_the_broker_is_the_same_broker(
     fleet: Fleet, here: RabbitSection
 ) -> None:
-    alias = RabbitSection(host="localhost", port=here.port)
+    alias = local_rabbit(host="localhost", port=here.port)
     first, _ = [await fleet.add(here) for _ in range(2)]
     fleet.publish()
     await some_published(fleet)
@@ -174,7 +175,7 @@ async def test_after_a_move_a_broken_connection_is_repaired_as_ever(
     fleet: Fleet, here: RabbitSection, amqp_proxy: TcpProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(amqp_link, "PAUSES", (0.02,))
-    by_proxy = RabbitSection(port=amqp_proxy.port)
+    by_proxy = local_rabbit(port=amqp_proxy.port)
     node = await fleet.add(here)
     node.move(by_proxy)
     await eventually(lambda: node.at(by_proxy), limit=MOVED)
@@ -196,7 +197,7 @@ async def test_a_side_that_breaks_while_it_shares_the_queue_shares_it_again(
     # Two sides at one broker, because the other node holds up the move away from it.
     node.move(there)
     await eventually(lambda: len(node.broker.mover.sides) == 2)
-    node.move(RabbitSection(port=amqp_proxy.port))
+    node.move(local_rabbit(port=amqp_proxy.port))
     await eventually(lambda: node.at(node.settings), limit=MOVED)
     assert list((await queues(here, [node])).values()) == [1]
     fleet.publish()
@@ -224,10 +225,10 @@ async def test_queues_of_dead_nodes_are_deleted_at_every_broker_that_is_kept(
 async def test_a_server_that_cannot_be_used_changes_nothing_and_is_explained_once(
     fleet: Fleet, here: RabbitSection, caplog: pytest.LogCaptureFixture, case: str
 ) -> None:
-    bad = RabbitSection(port=free_port())
+    bad = local_rabbit(port=free_port())
     words = (f"{LOOPBACK}:{bad.port}", "spring.rabbitmq.host")
     if case == "refused":
-        bad = RabbitSection(port=here.port, password="hush")
+        bad = local_rabbit(port=here.port, password="hush")
         words = (f"{LOOPBACK}:{here.port}", "'guest'", "spring.rabbitmq.password")
     node, _ = [await fleet.add(here) for _ in range(2)]
     fleet.publish()
@@ -257,7 +258,7 @@ async def test_a_server_that_comes_up_later_is_moved_to_then(
     node = await fleet.add(here)
     fleet.publish()
     async with TcpProxy(servers.ports.rabbitmq) as proxy:
-        later = RabbitSection(host="localhost", port=proxy.port)
+        later = local_rabbit(host="localhost", port=proxy.port)
         proxy.hang()
         node.move(later)
         await some_published(fleet)
@@ -287,7 +288,7 @@ async def test_a_broker_that_was_away_at_the_start_is_repaired_when_it_breaks_la
     monkeypatch.setattr(amqp_link, "PAUSES", (0.02,))
     monkeypatch.setattr(amqp_link, "CALL_LIMIT", 0.5)
     amqp_proxy.hang()
-    node = FleetNode(fleet, RabbitSection(port=amqp_proxy.port))
+    node = FleetNode(fleet, local_rabbit(port=amqp_proxy.port))
     with pytest.raises(amqp_link.StartError, match=str(amqp_proxy.port)):
         await node.broker.connect()
     amqp_proxy.flow()
