@@ -82,6 +82,8 @@ def parse_handshake(data: bytes) -> Handshake:
         raise NoHandshakeError(404, "WebSockets are at /websocket/{userId}.")
     if method != b"GET":
         raise NoHandshakeError(405, "A WebSocket handshake is a GET request.", [("Allow", "GET")])
+    if len(_values(headers, b"host")) != 1:
+        raise NoHandshakeError(400, "Exactly one Host header is required.")
     if _values(headers, b"sec-websocket-version") != [b"13"]:
         raise NoHandshakeError(
             426,

@@ -63,9 +63,7 @@ async def run_gateway(bootstrap: Bootstrap, stop: Stop) -> None:
         limit_heads(settings.gateway.limits)
         live.subscribe(lambda _, new: limit_heads(new.gateway.limits))
         tls = port_tls(settings.server.ssl)
-        await serve_actuator(
-            boot, own, access, settings.management.server, settings.server, ending, tls=tls
-        )
+        await serve_actuator(boot, own, access, settings, ending, tls=tls)
         server = HttpServer(
             # Quart types ASGI with its own classes of events.
             front(cast("App", own), proxy),

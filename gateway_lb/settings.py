@@ -10,7 +10,7 @@ from nacos_boot.http.api_keys import ApiKeySection, EachOnce
 from nacos_boot.http.proxies import NEARBY, Cidr
 from nacos_boot.settings import Duration, DurationOrZero, OpenSection, Section, setting
 from nacos_boot.settings.spring import LoggingSection, ManagementSection, ServerSection
-from nacos_boot.tls.settings import ClientSslSection, use_bundles
+from nacos_boot.tls.settings import PeerSslSection, use_bundles
 
 
 class GatewayKeySection(ApiKeySection):
@@ -36,7 +36,7 @@ class ApiSection(Section):
 class NodesSection(Section):
     """`gateway.nodes`: the way to the nodes."""
 
-    ssl: ClientSslSection = ClientSslSection()
+    ssl: PeerSslSection = PeerSslSection()
 
 
 class ProxySection(Section):

@@ -66,6 +66,8 @@ class Boot(Generic[T]):
         self.registration: Registration | None = None
         self.announce: Callable[[], None] = lambda: None
         """Tell the registry soon of metadata that has changed; nothing before `register`."""
+        self.metadata: dict[str, str] = {}
+        """What the registry is told of the program, beside what `register` is given."""
         self._discoveries: list[Discovery] = []
         self._at_start: DiscoverySettings | None = None
 
@@ -128,8 +130,14 @@ class Boot(Generic[T]):
         """Give `ip:port` as registered by a program that listens on `port`. Raises StartError."""
         return f"{self.address}:{self._settings.port or port}"
 
-    async def register(self, port: int, metadata: Callable[[], Mapping[str, str]] = dict) -> None:
-        """Register the program as serving on `port`, and keep it registered.
+    async def register(
+        self,
+        port: int,
+        metadata: Callable[[], Mapping[str, str]] = dict,
+        *,
+        tls: bool = False,
+    ) -> None:
+        """Register the program as serving on `port`, by TLS or not, and keep it registered.
 
         `metadata` gives the program's own; it is asked again by `announce` and at each change of
         the settings, which the registry is then told of, with their weight and metadata.
@@ -140,7 +148,8 @@ class Boot(Generic[T]):
 
         def own() -> dict[str, str]:
             md5 = self.config.state.md5
-            return own_metadata(self._settings, metadata(), version=self.version, md5=md5)
+            told = {**self.metadata, **metadata()}
+            return own_metadata(self._settings, told, version=self.version, md5=md5, tls=tls)
 
         instance = Instance(
             service=settings.service or self.bootstrap.application,

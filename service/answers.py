@@ -17,13 +17,18 @@ class TooManyPushesError(PushesFailedError):
     """More pushes wait for the broker than this node keeps."""
 
 
-class Accepted(msgspec.Struct, frozen=True, gc=False):
-    """What a 202 says: `mode` is how the push went, `offline` None where that is not known."""
+class Accepted(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """What a 202 says: `mode` is how the push went, `offline` None where that is not known.
+
+    `nodes` is no part of it: where the push asks for reports, who got a message with it, once for
+    each; None where that is every node.
+    """
 
     id: str
     mode: PushMode
     targets: int | None
     offline: tuple[str, ...] | None
+    nodes: tuple[str, ...] | None = None
 
 
 Result = Accepted | PushesFailedError

@@ -1,32 +1,33 @@
-"""The node's Quart app: the API and the actuator."""
+"""The node's Quart app: the API."""
 
 from quart import Quart
 
-from nacos_boot.boot import Boot
 from nacos_boot.config.live import LiveSettings
-from nacos_boot.http.one_task import OneTaskConnection
+from nacos_boot.http.access import Access
 from nacos_boot.http.problem import use_problems
 from service.api import node_api
+from service.api_connection import ApiConnection
+from service.body_limit import limit_bodies
 from service.push_api import add_push_api
+from service.push_request import PushRequests
 from service.pusher import Pusher
 from service.settings import NodeSettings
 from service.users import Users
 
 
 def build_app(
-    boot: Boot[NodeSettings], live: LiveSettings[NodeSettings], pusher: Pusher, users: Users
+    live: LiveSettings[NodeSettings],
+    pusher: Pusher,
+    requests: PushRequests,
+    users: Users,
+    access: Access,
 ) -> Quart:
-    """Build the app."""
+    """Build the app; `serve_actuator` adds the actuator, or serves it elsewhere."""
     app = Quart("service", static_folder=None)
-    app.asgi_http_class = OneTaskConnection
+    app.asgi_http_class = ApiConnection
     use_problems(app)
-
-    def limit_bodies(settings: NodeSettings) -> None:
-        app.config["MAX_CONTENT_LENGTH"] = settings.websocket.limits.max_body
-
-    limit_bodies(live.current)
-    live.subscribe(lambda _, new: limit_bodies(new))
-    add_push_api(app, live, pusher)
+    access.guard(app)
+    limit_bodies(app, live)
+    add_push_api(app, live, pusher, requests)
     app.register_blueprint(node_api(users))
-    app.register_blueprint(boot.actuator())
     return app

@@ -1,23 +1,62 @@
 """The body of a batch request and its pushes: a JSON array, or NDJSON. Pure."""
 
+import sys
+
 import msgspec
 
 from service.json_text import UNREADABLE, fault_of
-from service.push import MsgDTO, Push, PushError, accept_dto, accept_push, is_encodable
+from service.push import (
+    MsgDTO,
+    Push,
+    PushError,
+    accept_dto,
+    accept_push,
+    check_size,
+    is_encodable,
+)
 
 _texts_decoder = msgspec.json.Decoder(list[msgspec.Raw])
 _dtos_decoder = msgspec.json.Decoder(list[MsgDTO])
 
 
 class BatchError(ValueError):
-    """The body as a whole cannot be read; the message says what was expected."""
+    """The body as a whole cannot be read; the message says what was expected.
+
+    `limit` is the key under `websocket.limits` where it is more than that allows.
+    """
+
+    limit = ""
 
 
-def accept_batch(body: bytes, *, max_items: int, max_targets: int) -> list[Push | PushError]:
+class BatchTooLongError(BatchError):
+    """There are more pushes than one batch may have."""
+
+    limit = "max-batch"
+
+
+def accept_batch(
+    body: bytes, *, max_items: int, max_targets: int, max_content: int = sys.maxsize
+) -> list[Push | PushError]:
     """Read each push, strictly; an error stands in the place of one that cannot be accepted.
 
     Raises BatchError.
     """
+    items = _accept_all(body, max_items, max_targets)
+    if len(body) > max_content:
+        return [_check_size(item, max_content) for item in items]
+    return items
+
+
+def _check_size(item: Push | PushError, max_content: int) -> Push | PushError:
+    if isinstance(item, Push):
+        try:
+            check_size(item, max_content)
+        except PushError as error:
+            return error
+    return item
+
+
+def _accept_all(body: bytes, max_items: int, max_targets: int) -> list[Push | PushError]:
     if body[:1] == b"[" and is_encodable(body):
         # Decoded and checked in one go, at half the cost. One bad item, and it is done one by one:
         # it must not cost the others.
@@ -49,7 +88,7 @@ def _check_number(items: int, most: int) -> None:
     if not items:
         raise BatchError("the batch is empty; expected a JSON array, or one push a line")
     if items > most:
-        raise BatchError(f"{items} pushes; expected {most} at most in one batch")
+        raise BatchTooLongError(f"{items} pushes; expected {most} at most in one batch")
 
 
 def _accept_dto(dto: MsgDTO, max_targets: int) -> Push | PushError:

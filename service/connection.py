@@ -6,6 +6,7 @@ ends; Inbound (`inbound.py`), which reads and answers; and here, how it comes in
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -25,7 +26,6 @@ from service.handshake import (
     Client,
     NoSuchPathError,
     UserRefusedError,
-    client_address,
     parse_target,
     read_ordinary,
 )
@@ -40,11 +40,10 @@ _NO_ATTRIBUTES: Mapping[str, str] = MappingProxyType({})
 class Connection(Inbound):
     """One client. `opened_at` is Unix time; `row`, `seen` and `slot` are the Hub's."""
 
-    __slots__ = ("address", "attributes", "opened_at", "row", "seen", "slot", "user")
+    __slots__ = ("address", "attributes", "opened_at", "row", "seen", "slot")
 
     def __init__(self, config: Any, server_state: Any, app_state: Any) -> None:  # noqa: ARG002 - uvicorn's signature
         super().__init__()
-        self.user = ""
         self.address = ""
         self.attributes: Mapping[str, str] = _NO_ATTRIBUTES
         self.row: Row
@@ -57,17 +56,29 @@ class Connection(Inbound):
     ) -> bool:
         """Take an ordinary client in; False, with nothing done, for `data_received` to judge."""
         handshake = read_ordinary(method, target, headers)
-        if handshake is None or self.door.refusal() is not None:
+        if handshake is None:
             return False
+        client, expires = handshake.client, math.inf
+        self._come_from(handshake.forwarded_for)
+        if self.door.refusal(client.user, self.address) is not None:
+            return False
+        if self.door.admission is not None:
+            until = self.door.admission.admits(client.user, target.decode(), headers)
+            if until is None:
+                self.door.passed = self
+                return False
+            expires = until
         self.max_message = self.door.limits.max_message
         self._transport.write(handshake.answer)
-        self._take_in(handshake.client, handshake.subprotocol, handshake.forwarded_for)
+        self._take_in(client, handshake.subprotocol, expires)
         return True
 
     def data_received(self, data: bytes) -> None:
         """Read the handshake, or what an accepted client sends."""
         if self._entered:
             self._read(data)
+            return
+        if self.door.room and self.door.room.keep(self, data):
             return
         begins = self._reader is None
         if self._reader is None:
@@ -113,16 +124,39 @@ class Connection(Inbound):
 
     def start(self) -> None:
         """Say `pong`, now that the directory knows where the user is, and let pushes through."""
+        if self.held is not None:
+            self.held.start()
+        else:
+            self.let_in(PONG)
+
+    def let_in(self, first: bytes) -> None:
+        """Let pushes through, behind these frames."""
         # It may have gone while the directory was written.
         if self.open or not self._entered:
             return
-        self._begin(PONG)
+        self._begin(first)
         self.door.hub.opened(self)
 
     def ping(self, now: float) -> None:
         """Send a ping frame; the answer, or anything else, clears `ping_sent_at`."""
         self.ping_sent_at = now
-        self.write(PING)
+        if self.open:
+            self._answer_control(PING)
+
+    def judge_again(self, head: bytes, early: bytes) -> None:
+        """Take a handshake up again that has waited; `early` came behind its head meanwhile."""
+        if self._transport.is_closing():
+            return
+        self._reader = None
+        self.data_received(head)
+        if early and not self._transport.is_closing():
+            self.data_received(early)
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def give_up(self) -> None:
+        """End a handshake without a word."""
+        self._transport.abort()
 
     def _left(self) -> None:
         self.door.leave(self)
@@ -137,7 +171,20 @@ class Connection(Inbound):
             self._answer(protocol, request, Refusal(close_codes.REFUSED, f"user id: {EXPECTED}"))
             return
         by_gateway = bool(request.headers.get_all("X-Gateway-Attempt"))
-        refusal = self.door.refusal()
+        self._come_from(request.headers.get_all("X-Forwarded-For"))
+        refusal, expires = None, math.inf
+        if self.door.passed is not self:
+            refusal = self.door.refusal(client.user, self.address)
+        self.door.passed = None
+        if refusal is None and self.door.admission is not None:
+            judged = self.door.admission.judge(self, client.user, request)
+            if judged is None:
+                # The keys of tokens are being fetched; `judge_again` comes back here.
+                self._transport.pause_reading()
+                return
+            refusal, expires = judged
+        if refusal is not None and refusal.limit:
+            metrics.LIMITED.labels(refusal.limit).inc()
         if refusal is not None and refusal.elsewhere and by_gateway:
             # Our gateway tries another node; nobody else gets to see an HTTP status.
             self._reject(protocol, 503, "Service Unavailable", refusal.reason)
@@ -145,20 +192,21 @@ class Connection(Inbound):
         if not self._answer(protocol, request, refusal):
             return
         self._flush(protocol)
-        forwarded_for = request.headers.get_all("X-Forwarded-For")
-        self._take_in(client, protocol.subprotocol, forwarded_for)
+        self._take_in(client, protocol.subprotocol, expires)
 
-    def _take_in(
-        self, client: Client, subprotocol: str | None, forwarded_for: Sequence[str]
-    ) -> None:
+    def _come_from(self, forwarded_for: Sequence[str]) -> None:
         peer = self._transport.get_extra_info("peername")
-        self.address = client_address(peer[0] if peer else "", forwarded_for)
+        self.address = self.door.proxies.client(peer[0] if peer else "", forwarded_for)
+
+    def _take_in(self, client: Client, subprotocol: str | None, expires: float) -> None:
         self.user, self.attributes = client.user, client.attributes or _NO_ATTRIBUTES
         self.cluster_form = subprotocol == CLUSTER_V1
         self.opened_at = time.time()
         self.alive_at = asyncio.get_running_loop().time()
         self._entered = True
-        self.door.enter(self)
+        self.door.enter(self, client.resume)
+        if expires != math.inf:
+            self.door.may_stay_until(self, expires)
 
     def _answer(self, protocol: ServerProtocol, request: Request, refusal: Refusal | None) -> bool:
         """Answer the handshake; True where the client may stay."""

@@ -201,7 +201,13 @@ class Directories:
             leaving=lambda: self.mover.leaves(server),
             shared=self._is_shared,
             elsewhere=self.changed,
+            most=self._most_at,
         )
+
+    def _most_at(self, side: RedisSide) -> int:
+        # Once is enough while there are two sides.
+        in_use = side is self.side
+        return self._live.current.websocket.limits.max_connections_per_user if in_use else 0
 
     def _is_shared(self, side: RedisSide) -> bool:
         others = (other for other in self.mover.sides.values() if other is not side)

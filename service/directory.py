@@ -175,15 +175,32 @@ class Directory:
         homes = _Homes(self._alive)
         return [homes[nodes] for nodes in found]
 
-    async def write_homes(self, entries: Mapping[str, bytes]) -> None:
-        """Write this node's member of users' entries; empty bytes remove it. Raises StoreError."""
+    async def write_homes(self, entries: Mapping[str, bytes], most: int = 0) -> dict[str, int]:
+        """Write this node's member of users' entries; empty bytes remove it.
+
+        Where a user may have `most` connections, 0 for any number, tells how many each has too
+        many; nodes that are gone hold none. Raises StoreError.
+        """
+        keys = {self._keys.user(user): entry for user, entry in entries.items()}
         try:
-            await self._store.set_homes(
-                self._node, {self._keys.user(user): entry for user, entry in entries.items()}
+            over = await self._store.set_homes(self._node, keys, most)
+            if not over:
+                return {}
+            await self._check_strangers(
+                {node for text in over.values() for node in self._nodes_of(text)}
             )
         except StoreError:
             self._went_down()
             raise
+        counts = {
+            self._keys.user_of(key): sum(
+                home.get("connections", 0)
+                for home in self._living_entries(text).values()
+                if isinstance(home, dict)
+            )
+            for key, text in over.items()
+        }
+        return {user: count - most for user, count in counts.items() if count > most}
 
     async def user(self, user: str) -> dict[str, Any]:
         """Read a user's entry: node id to what that node wrote. Raises StoreError."""

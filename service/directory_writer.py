@@ -9,6 +9,7 @@ import msgspec
 from service.directory import Directory
 from service.hub import Hub
 from service.redis_store import StoreError
+from service.user_limit import close_newest
 
 log = logging.getLogger(__name__)
 
@@ -30,10 +31,13 @@ class DirectoryWriter:
     """Writes users whose connections changed, many in one round trip.
 
     It writes what is, not what changed: a write that failed is simply done again, and a user who
-    came and went meanwhile costs one write. `error` says why the last one failed.
+    came and went meanwhile costs one write. `error` says why the last one failed. `most` gives
+    how many connections a user may have in the whole cluster, 0 for any number: who has just come
+    and is one too many is closed before it is let in.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most: Callable[[], int] = lambda: 0) -> None:
+        self._most = most
         self.hub: Hub
         self._dirty: dict[str, None] = {}
         self._behind: set[str] = set()
@@ -133,14 +137,19 @@ class DirectoryWriter:
             await directory.write_homes(dict.fromkeys(users[start : start + _BATCH], b""))
 
     async def _write(self, directory: Directory, users: Iterable[str]) -> bool:
+        most = self._most()
+        # As they are now: who comes while this is written is judged by the next write.
+        held = {user: self.hub.of_user(user) for user in users} if most else {}
         try:
-            await directory.write_homes({user: self._home(user) for user in users})
+            over = await directory.write_homes({user: self._home(user) for user in users}, most)
         except StoreError as error:
             if self.error is None:
                 log.warning("%s; the users' entries are written when it does", error)
             self.error = str(error)
             return False
         self.error = None
+        for user, surplus in over.items():
+            close_newest(held[user], surplus)
         return True
 
     async def _pause(self) -> None:

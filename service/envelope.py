@@ -1,12 +1,14 @@
 """The Envelope: what one node sends to another through the direct exchange. Ours alone."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from service.json_text import UNREADABLE, fault_of
 from service.notes import Notes
-from service.push import PushError
+from service.push import MAX_TARGETS, PushError, check_content, is_encodable
+from service.reports import Reports
+from service.resending import Resend
 
 
 class Part(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -19,11 +21,19 @@ class Part(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Envelope(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Many pushes in one AMQP message, in the order of acceptance; and users to disconnect."""
+    """Many pushes in one AMQP message, in the order of acceptance; and users to disconnect.
+
+    Or what a node has to say of messages that are missing, or of pushes that it was asked about.
+    """
 
     parts: tuple[Part, ...] = ()
     disconnect: tuple[str, ...] = ()
+    resend: Resend | None = None
+    reports: Reports | None = None
 
+
+_MOST_USERS = 2 * MAX_TARGETS
+"""A push to as many as may be, behind others that are short of filling an envelope."""
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Envelope)
@@ -34,9 +44,33 @@ def write_envelope(parts: Sequence[Part], disconnect: Sequence[str] = ()) -> byt
     return _encoder.encode(Envelope(tuple(parts), tuple(disconnect)))
 
 
+def write_resend(resend: Resend) -> bytes:
+    """Write an envelope that asks for missing messages, or answers."""
+    return _encoder.encode(Envelope(resend=resend))
+
+
+def write_reports(reports: Reports) -> bytes:
+    """Write an envelope that tells what became of pushes."""
+    return _encoder.encode(Envelope(reports=reports))
+
+
 def read_envelope(body: bytes) -> Envelope:
     """Read an envelope. Raises PushError where it is none (a poison message)."""
     try:
-        return _decoder.decode(body)
+        envelope = _decoder.decode(body)
     except UNREADABLE as error:
         raise PushError("", f"no envelope: {fault_of(error)}") from error
+    # Ours hold nothing of the kind; but nobody else is kept from publishing here.
+    if not is_encodable(body):
+        _check_contents(envelope.parts)
+    if len(body) > MAX_TARGETS and sum([len(part.users) for part in envelope.parts]) > _MOST_USERS:
+        raise PushError("parts", f"more than {_MOST_USERS} users")
+    return envelope
+
+
+def _check_contents(parts: Iterable[Part]) -> None:
+    for index, part in enumerate(parts):
+        try:
+            check_content(bytes(part.content))
+        except PushError as error:
+            raise PushError(f"parts[{index}].content", error.message) from error

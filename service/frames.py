@@ -4,6 +4,11 @@ import struct
 
 import msgspec
 
+from service.history_position import START
+
+NO_TAIL = START.encode()
+"""The end of a token for a socket of which nothing is known: it has got nothing yet."""
+
 _TEXT = 0x81
 _CLOSE = 0x88
 _PING = 0x89
@@ -43,6 +48,12 @@ def close_frame(code: int, reason: str) -> bytes:
     return _frame(_CLOSE, struct.pack("!H", code) + text)
 
 
+class _TokenMessage(msgspec.Struct, tag="message", tag_field="type"):
+    id: str
+    content: msgspec.Raw
+    token: str
+
+
 class _ClusterMessage(msgspec.Struct, tag="message", tag_field="type"):
     id: str
     token: str | None
@@ -60,6 +71,9 @@ class Message:
     """
 
     __slots__ = ("_cluster", "_raw", "content", "id")
+
+    pieces: tuple[bytes, bytes] | None = None
+    """What stands before and behind the end of the token; None where all sockets get the same."""
 
     def __init__(self, push_id: str, content: bytes) -> None:
         self.id = push_id
@@ -84,6 +98,44 @@ class Message:
             message = _ClusterMessage(self.id, None, msgspec.Raw(self.content))
             self._cluster = text_frame(_encoder.encode(message))
         return self._cluster
+
+
+class ToOne(Message):
+    """A message of the history for one user, whose frame has a token of its own."""
+
+    __slots__ = ("_token",)
+
+    def __init__(self, push_id: str, content: bytes, token: str) -> None:
+        super().__init__(push_id, content)
+        self._token = token
+
+    @property
+    def cluster_frame(self) -> bytes:
+        """The form of the subprotocol `cluster.v1`, with the token last."""
+        if self._cluster is None:
+            message = _TokenMessage(self.id, msgspec.Raw(self.content), self._token)
+            self._cluster = text_frame(_encoder.encode(message))
+        return self._cluster
+
+
+class ToAll(Message):
+    """A message of the history to everyone. Each user's sockets have another end of its token.
+
+    `token` is what the tokens have in common; the ends have the length of `NO_TAIL`.
+    """
+
+    __slots__ = ("pieces",)
+
+    def __init__(self, push_id: str, content: bytes, token: str) -> None:
+        super().__init__(push_id, content)
+        message = _TokenMessage(push_id, msgspec.Raw(content), f"{token}{NO_TAIL.decode()}")
+        before, _, behind = text_frame(_encoder.encode(message)).rpartition(NO_TAIL)
+        self.pieces = (before, behind)
+
+
+def token_frame(kind: str, token: str) -> bytes:
+    """Build what a resume is answered with: `resumed` or `reset`, and where the client is now."""
+    return text_frame(b'{"type":"%s","token":"%s"}' % (kind.encode(), token.encode()))
 
 
 PONG = text_frame(b"pong")

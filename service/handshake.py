@@ -1,8 +1,7 @@
 """What a client's handshake says: who connects, from where, in which form. Pure."""
 
-import ipaddress
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -13,6 +12,9 @@ from service.user_id import USER_ID, is_user_id
 PATH = "/websocket/"
 CLUSTER_V1 = "cluster.v1"
 BEARER = "bearer."
+
+RESUME = "resume"
+"""The query parameter that takes a token: a resume without a round trip."""
 
 _CREDENTIALS = frozenset(
     {"access_token", "token", "api_key", "apikey", "password", "authorization"}
@@ -48,10 +50,14 @@ class UserRefusedError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Who connects: the user id of the path, and the query without credentials."""
+    """Who connects: the user id of the path, and the query without credentials.
+
+    `resume` is the token with which the client goes on.
+    """
 
     user: str
     attributes: Mapping[str, str] = field(default_factory=dict)
+    resume: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +130,9 @@ def parse_target(target: str) -> Client:
     attributes = {
         name[:_MAX_ATTRIBUTE]: value[:_MAX_ATTRIBUTE]
         for name, value in pairs
-        if name.lower() not in _CREDENTIALS
+        if name.lower() not in _CREDENTIALS and name != RESUME
     }
-    return Client(user, attributes)
+    return Client(user, attributes, next((value for name, value in pairs if name == RESUME), None))
 
 
 def choose_subprotocol(offered: Sequence[str]) -> str | None:
@@ -137,25 +143,3 @@ def choose_subprotocol(offered: Sequence[str]) -> str | None:
     if CLUSTER_V1 in offered:
         return CLUSTER_V1
     return next((name for name in offered if not name.lower().startswith(BEARER)), None)
-
-
-def client_address(peer: str, forwarded_for: Iterable[str]) -> str:
-    """Tell where a client comes from: the peer, or what a proxy nearby reports of its own peer.
-
-    Only a peer on a loopback or private address is believed.
-    """
-    reported = ",".join(forwarded_for).rpartition(",")[2].strip()
-    if not reported or not _is_nearby(peer):
-        return peer
-    try:
-        return str(ipaddress.ip_address(reported))
-    except ValueError:
-        return peer
-
-
-def _is_nearby(peer: str) -> bool:
-    try:
-        address = ipaddress.ip_address(peer)
-    except ValueError:
-        return False
-    return address.is_loopback or address.is_private

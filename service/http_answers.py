@@ -6,6 +6,7 @@ import msgspec
 from quart import Response
 
 from nacos_boot.http.problem import problem
+from service import metrics
 
 _RETRY_AFTER = {"Retry-After": "1"}
 
@@ -18,11 +19,19 @@ def json_answer(body: Any, status: int = 200) -> Response:
     return response
 
 
-def bad_request(field: str, message: str) -> Response:
-    """Answer 400, for a field of the request; empty for the whole of it."""
+def bad_request(field: str, message: str, limit: str = "") -> Response:
+    """Answer 400, for a field of the request; empty for the whole of it.
+
+    Where it is more than a `limit` under `websocket.limits` allows, count that and answer 413.
+    """
+    status, title = 400, "Bad Request"
+    if limit:
+        metrics.LIMITED.labels(limit).inc()
+        status, title = 413, "Content Too Large"
+        message = f"{message} (websocket.limits.{limit})"
     return problem(
-        400,
-        "Bad Request",
+        status,
+        title,
         f"{field}: {message}" if field else message,
         errors=[{"field": field, "message": message}],
     )

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterable
 from service.frames import Message
 from service.ping import PingWheel
 from service.row import Row, Socket
+from service.undelivered import count_closed
 
 ROW = 1000
 """Sockets in a Row: so many sends take 5 ms. With 250, messages to everyone cost 3 % more."""
@@ -50,6 +51,11 @@ class Hub:
         """Every connection here."""
         return [socket for row in self._rows for socket in row]
 
+    @property
+    def writing(self) -> bool:
+        """Whether something is still to be written in this turn of the event loop or the next."""
+        return bool(self._due)
+
     def of_user(self, user: str) -> tuple[Socket, ...]:
         """Give the connections of one user."""
         return self._users.get(user, ())
@@ -77,6 +83,9 @@ class Hub:
             self._users[socket.user] = left
         else:
             del self._users[socket.user]
+        if socket.queue is not None:
+            count_closed(socket.queue)
+            socket.queue = None
         row = socket.row
         row.remove(socket)
         self._count -= 1

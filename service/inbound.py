@@ -5,25 +5,32 @@ import asyncio
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.protocol import State
 
-from service import metrics
+from service import close_codes, metrics
 from service.client_messages import NotTextError, answer_to
-from service.frames import pong_frame
+from service.frames import NO_TAIL, pong_frame
+from service.history_held import Held
 from service.reader import Reader
 from service.small_frames import read_small_frames
 from service.wire import Wire
 
 
 class Inbound(Wire):
-    """Reads from one client. `alive_at` is when it last sent anything, on the loop's clock."""
+    """Reads from one client. `alive_at` is when it last sent anything, on the loop's clock.
 
-    __slots__ = ("alive_at", "cluster_form", "ping_sent_at", "queue")
+    `held` is there while the history finds out what the client has missed.
+    """
+
+    __slots__ = ("_tokens", "alive_at", "held", "ping_sent_at", "queue", "tail", "user")
 
     def __init__(self) -> None:
         super().__init__()
-        self.cluster_form = False
+        self._tokens = 0.0
         self.alive_at = 0.0
         self.ping_sent_at = 0.0
         self.queue: list[bytes] | None = None
+        self.user = ""
+        self.tail = NO_TAIL
+        self.held: Held | None = None
 
     def _read(self, data: bytes) -> None:
         if self._reader is None:
@@ -42,12 +49,14 @@ class Inbound(Wire):
             self._reader = None
 
     def _take(self, reader: Reader, frame: Frame) -> None:
-        self._heard()
+        if not self._heard(1):
+            return
         if (message := reader.take(frame)) is not None:
             self._take_message(*message)
 
     def _take_small(self, frames: list[tuple[int, bytes]]) -> None:
-        self._heard()
+        if not self._heard(len(frames)):
+            return
         for opcode, payload in frames:
             if opcode == Opcode.PING:
                 self._answer_control(pong_frame(payload))
@@ -56,19 +65,37 @@ class Inbound(Wire):
             if not self._entered:
                 return
 
-    def _heard(self) -> None:
-        self.alive_at = asyncio.get_running_loop().time()
+    def _heard(self, frames: int) -> bool:
+        """Note that so many frames came; False where the client is closed since it sends more."""
+        self.alive_at = now = asyncio.get_running_loop().time()
         self.ping_sent_at = 0.0
+        meter = self.door.meter
+        if meter.pace is None:
+            return True
+        tokens = meter.take(self._tokens, now, frames)
+        if tokens is None:
+            self._too_fast()
+            return False
+        self._tokens = tokens
+        return True
+
+    def _too_fast(self) -> None:
+        if self._entered:
+            metrics.LIMITED.labels("messages-per-second").inc()
+            self.close(close_codes.TOO_MANY, "this client sends too many messages")
 
     def _take_message(self, opcode: int, message: bytes) -> None:
         if opcode != Opcode.TEXT:
             metrics.CLIENT_MESSAGES_IGNORED.inc()
             return
         try:
-            answer = answer_to(message, cluster_form=self.cluster_form)
+            history = self if self.door.history is not None else None
+            answer = answer_to(message, cluster_form=self.cluster_form, history=history)
         except NotTextError as error:
             self._fail(CloseCode.INVALID_DATA, str(error))
             return
+        if self.held is not None:
+            self.held.spoke()
         if answer is None:
             return
         if self._entered and not self.open:
@@ -78,6 +105,27 @@ class Inbound(Wire):
             self.queue.append(answer)
         else:
             self.write(answer)
+
+    def let_in(self, first: bytes) -> None:
+        """Let pushes through, behind these frames."""
+        raise NotImplementedError
+
+    def too_full(self) -> bool:
+        """Close the client where too much waits behind what it has missed; True if so."""
+        full = sum(map(len, self.queue or ())) > self.door.limits.send_buffer
+        if full:
+            self._too_slow()
+        return full
+
+    def resume(self, token: str | None) -> None:
+        """Ask the history for what this client has missed."""
+        if self.door.history is not None:
+            self.door.history.resume(self, token)
+
+    def acknowledge(self, push_id: str) -> None:
+        """Tell the history that this client has a push."""
+        if self.door.history is not None:
+            self.door.history.kept.acknowledged(self.user, push_id)
 
     def _fail(self, code: CloseCode, reason: str) -> None:
         protocol = self._reading().protocol

@@ -6,6 +6,8 @@ from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from service import metrics
 from service.answers import Accepted, PushesFailedError, Waiting
 from service.confirms import Outcome
@@ -67,12 +69,13 @@ class Landing:
     def _settle(self, flight: Flight) -> None:
         try:
             failed, returned = _faults(flight)
+            self._receiver.count_gone(_local(flight, failed))
             self._receiver.deliver_all(_for_here(flight, failed))
         except Exception as error:
             log.exception("%d pushes failed", len(flight.batch))
             self.fail(flight.batch, f"internal error: {error}")
             return
-        fanout = accepted = 0
+        fanout = accepted = offline = 0
         for place, waiting in enumerate(flight.batch):
             push, plan = flight.planned[place]
             if place in failed:
@@ -82,10 +85,13 @@ class Landing:
             else:
                 accepted += 1
                 fanout += plan.fanout
+                if plan.offline:
+                    offline += len(plan.offline)
                 waiting.answer.take(waiting.place, _accepted(push, plan, plan.offline))
         # Once for all of them: a counter takes a lock.
         _FANOUT.inc(fanout)
         _ROUTED.inc(accepted - fanout)
+        metrics.OFFLINE.inc(offline)
 
     @staticmethod
     def fail(batch: Sequence[Waiting], reason: str) -> None:
@@ -114,8 +120,14 @@ class Landing:
             self.fail([waiting], self._unconfirmed)
             return
         _ROUTED.inc()
+        metrics.OFFLINE.inc(len(planned.offline or ()))
+        metrics.RETURNED.inc(len(settled.nowhere))
         offline = None if planned.offline is None else (*planned.offline, *settled.nowhere)
-        waiting.answer.take(waiting.place, _accepted(waiting.push, planned, offline))
+        accepted = _accepted(waiting.push, planned, offline)
+        if accepted.nodes is not None:
+            nodes = settled.nodes_after(accepted.nodes, returned)
+            accepted = msgspec.structs.replace(accepted, nodes=nodes)
+        waiting.answer.take(waiting.place, accepted)
 
 
 def _faults(flight: Flight) -> tuple[set[int], dict[int, list[Returned]]]:
@@ -147,11 +159,22 @@ def _for_here(flight: Flight, failed: Collection[int]) -> list[tuple[Push, tuple
     ]
 
 
+def _local(flight: Flight, failed: Collection[int]) -> Sequence[str]:
+    """Give the users whom the directory has here, for each push once."""
+    planned = enumerate(flight.planned)
+    return [user for place, (_, plan) in planned if place not in failed for user in plan.local]
+
+
 def _accepted(push: Push, planned: Plan, offline: tuple[str, ...] | None) -> Accepted:
     targets = push.targets
-    return Accepted(
+    accepted = Accepted(
         push.id,
         "fanout" if planned.fanout else "routed",
         None if targets is None else len(targets),
         offline,
     )
+    if push.notes is not None and push.notes.report and not planned.fanout:
+        # The node that asks is the one that sends.
+        here = (push.notes.report,) if planned.local else ()
+        return msgspec.structs.replace(accepted, nodes=(*planned.direct, *here))
+    return accepted

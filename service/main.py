@@ -8,13 +8,17 @@ from contextlib import AsyncExitStack
 from datetime import timedelta
 
 from nacos_boot import __version__
+from nacos_boot.actuator.own_port import serve_actuator
 from nacos_boot.background import Background
 from nacos_boot.boot import Boot
 from nacos_boot.http.server import HttpServer
 from nacos_boot.program import Stop, settle
 from nacos_boot.start.bootstrap import Bootstrap
 from nacos_boot.start.startup import StartError, retried
+from nacos_boot.tls.port import port_tls
 from service import metrics
+from service.access import node_access
+from service.admission import Admission
 from service.app import build_app
 from service.beginning import begin_together
 from service.broker import Broker
@@ -24,16 +28,23 @@ from service.door import Door
 from service.drain import send_away
 from service.foreign import ForeignNodes
 from service.handover import Standing
+from service.head_limits import limited_http
+from service.history_switch import HistorySwitch
 from service.hub import Hub
 from service.indicators import add_indicators
 from service.node_record import NodeRecord
 from service.peers import NODE_ID, RABBITMQ, REDIS, NodeList
 from service.ping import ping_clients
+from service.push_request import PushRequests
 from service.pusher import Pusher
 from service.receiver import Receiver
 from service.redis_store import StoreError
+from service.repair import Repair
+from service.report_gathering import Gathering
+from service.reporter import Reporter
 from service.settings import NodeSettings, PushMode
 from service.sweeper import Sweeper
+from service.token_expiry import close_expired
 from service.users import Users
 
 log = logging.getLogger(__name__)
@@ -107,23 +118,42 @@ async def run_node(bootstrap: Bootstrap, stop: Stop) -> None:  # noqa: PLR0915 -
         await retried("RabbitMQ", window, broker.connect)
         live.subscribe(lambda _old, _new: broker.mover.stir())
 
+        repair = Repair(
+            node, broker, receiver.handle, lambda: {*directories.alive, *(nodes.ids() or ())}, live
+        )
+        receiver.resend = repair.take
+
         def mode() -> PushMode:
             return "fanout" if foreign.may_hold_users else live.current.websocket.push.mode
 
         pusher = Pusher(node, broker, directories, receiver, mode)
         users = Users(node, directories, broker, receiver, foreign)
 
+        # Who asks what becomes of a push is told by the nodes.
+        gathering = Gathering(node, directories, lambda: foreign.queues)
+        receiver.reporter = reporter = Reporter(node, hub, broker, gathering.add)
+        requests = PushRequests.of(live, gathering, directories)
+
         # The port: HTTP and WebSockets.
         door = Door(live, hub, directories)
         door.ready = False
-        app = build_app(boot, live, pusher, users)
+        admission = Admission(live, door)
+        history = HistorySwitch(live, directories, pusher, receiver, door, broker.arrivals)
+        access = node_access(live, door.proxies)
+        app = build_app(live, pusher, requests, users, access)
+        tls = port_tls(settings.server.ssl)
+        await serve_actuator(boot, app, access, settings, ending, tls=tls)
         server = HttpServer(
             app,
             address=settings.server.address,
             port=settings.server.port,
             upgrade_class=connection_class(door),
+            http_class=limited_http(live),
+            tls=tls,
         )
         await server.open()
+        if tls is not None:
+            background.spawn("certificate", tls.watch())
         # Ending runs backwards: requests end, then the tasks, then what both use.
         ending.push_async_callback(background.close)
         ending.push_async_callback(server.close, timedelta(seconds=2))
@@ -141,10 +171,16 @@ async def run_node(bootstrap: Bootstrap, stop: Stop) -> None:  # noqa: PLR0915 -
             ("foreign-nodes", foreign.watch()),
             ("sweeper", sweeper.watch()),
             ("pusher", pusher.run()),
+            ("reporter", reporter.run()),
+            ("repair", repair.run()),
+            ("history", history.run()),
             ("pings", ping_clients(hub.pings, lambda: live.current.websocket.ping)),
+            ("jwks", admission.jwks.run()),
+            ("token-expiry", close_expired(door.expiries)),
         ):
             background.spawn(name, work)
         add_indicators(boot.health, broker, directories)
+        boot.health.add("clientAuth", admission.health, readiness=True)
 
         # While the others move to another server, this node does so, too, before it begins.
         def heard(kind: str, standing: Standing) -> bool:
@@ -159,6 +195,7 @@ async def run_node(bootstrap: Bootstrap, stop: Stop) -> None:  # noqa: PLR0915 -
             },
             lambda: live.current.websocket.handover.limit,
         )
+        await admission.prepare()
         door.ready = True
         boot.health.accepting = True
 
@@ -172,7 +209,7 @@ async def run_node(bootstrap: Bootstrap, stop: Stop) -> None:  # noqa: PLR0915 -
                 **({PUBLIC_URL: public_url} if public_url else {}),
             }
 
-        await boot.register(server.port, metadata)
+        await boot.register(server.port, metadata, tls=tls is not None)
         broker.mover.announce = lambda _: boot.announce()
         directories.mover.announce = lambda _: boot.announce()
         boot.announce()
@@ -189,6 +226,6 @@ async def run_node(bootstrap: Bootstrap, stop: Stop) -> None:  # noqa: PLR0915 -
         door.draining = True
         if hub.sockets:
             await asyncio.sleep(drain.notice.total_seconds())
-        await send_away(hub.sockets, drain.window)
+        await send_away(hub.sockets, drain.window, drain.return_window)
         await directories.forget()
         metrics.CONNECTIONS.set(0)

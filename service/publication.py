@@ -19,7 +19,10 @@ Way = Literal["fanout", "direct"]
 
 
 class Publication(msgspec.Struct, frozen=True):
-    """One AMQP message. `pushes` are the indexes of the pushes in it; `node` is for direct ones."""
+    """One AMQP message. `pushes` are the indexes of the pushes in it; `node` is for direct ones.
+
+    With `numbered` the receivers see if it is lost, and ask for it again.
+    """
 
     way: Way
     node: str
@@ -27,6 +30,7 @@ class Publication(msgspec.Struct, frozen=True):
     body: bytes
     pushes: tuple[int, ...]
     parts: tuple[Part, ...] = ()
+    numbered: bool = True
 
 
 def compose(planned: Sequence[tuple[Push, Plan]]) -> list[Publication]:

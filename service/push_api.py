@@ -1,61 +1,82 @@
 """The HTTP API's two ways to push: one push a request, or many."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 import msgspec
-from quart import Quart, Response, request
+from quart import Quart, Response
 
 from nacos_boot.config.live import LiveSettings
+from service import metrics
 from service.answers import Accepted, PushesFailedError, Result
 from service.batch import BatchError, accept_batch
+from service.history_recorder import NOT_KEPT, without_history
 from service.http_answers import bad_request, json_answer, unavailable
 from service.push import Push, PushError, accept_push
+from service.push_pace import PushPace
+from service.push_request import PushRequests
 from service.pusher import Pusher
 from service.settings import NodeSettings
 from service.settings_limits import LimitsSection
 
 
-def add_push_api(app: Quart, live: LiveSettings[NodeSettings], pusher: Pusher) -> None:
+def add_push_api(  # noqa: C901 - its routes are counted together
+    app: Quart, live: LiveSettings[NodeSettings], pusher: Pusher, requests: PushRequests
+) -> None:
     """Add `POST /api/push` and `POST /api/push/batch`.
 
     To the app itself: for a route of a blueprint Quart looks up the blueprints' names and hooks
     several times a request.
     """
+    pace = PushPace(live)
 
     def limits() -> LimitsSection:
         return live.current.websocket.limits
 
-    @app.post("/api/push")
-    async def push() -> Response:
-        if request.query_string and "wait" in request.args:
-            return bad_request("wait", "delivery reports are not supported by this version")
-        body = await _body()
+    async def push_one(body: bytes, wait: timedelta | None) -> Response:
         try:
-            accepted = await pusher.push(accept_push(body, max_targets=limits().max_targets))
+            most = limits()
+            push = accept_push(body, max_targets=most.max_targets, max_content=most.max_content)
+            if push.keep and pusher.recorder is None:
+                raise NOT_KEPT
+            if wait is not None:
+                return json_answer(await requests.gathering.push(push, pusher.push, wait))
+            accepted = await pusher.push(push)
         except PushError as error:
-            return bad_request(error.field, error.message)
+            return bad_request(error.field, error.message, error.limit)
         except PushesFailedError as error:
             return unavailable(error)
         return json_answer(accepted, 202)
 
-    @app.post("/api/push/batch")
-    async def batch() -> Response:
-        body = await _body()
+    async def push_many(body: bytes, _: timedelta | None) -> Response:
         most = limits()
         try:
-            items = accept_batch(body, max_items=most.max_batch, max_targets=most.max_targets)
+            items = accept_batch(
+                body,
+                max_items=most.max_batch,
+                max_targets=most.max_targets,
+                max_content=most.max_content,
+            )
         except BatchError as error:
-            return bad_request("", str(error))
+            return bad_request("", str(error), error.limit)
+        if pusher.recorder is None and b"keepForOffline" in body:
+            items = without_history(items)
+        pace.charge(len(items))
         results = await _send_all(pusher, items)
         failures = [item for item in results if isinstance(item, PushesFailedError)]
         if failures and len(failures) == len(results):
             return unavailable(failures[0])
         return json_answer(_batch_answer(results), 202)
 
+    @app.post("/api/push")
+    async def push() -> Response:
+        refusal = pace.refusal()
+        return refusal or await requests.serve(push_one, may_wait=True)
 
-async def _body() -> bytes:
-    body = await request.get_data(cache=False)
-    return body if isinstance(body, bytes) else body.encode()
+    @app.post("/api/push/batch")
+    async def batch() -> Response:
+        refusal = pace.refusal()
+        return refusal or await requests.serve(push_many)
 
 
 async def _send_all(
@@ -65,6 +86,9 @@ async def _send_all(
     results = await pusher.push_all(pushes)
     if len(pushes) == len(items):
         return results
+    for item in items:
+        if isinstance(item, PushError) and item.limit:
+            metrics.LIMITED.labels(item.limit).inc()
     following = iter(results)
     return [item if isinstance(item, PushError) else next(following) for item in items]
 

@@ -19,6 +19,7 @@ from service.answers import (
 )
 from service.broker import Broker
 from service.directories import Directories
+from service.history_recorder import Recorder
 from service.landing import Flight, Landing
 from service.plan import Homes, Plan, plan
 from service.publication import compose
@@ -57,6 +58,8 @@ class Pusher:
         self._stirred = asyncio.Event()
         retrier = Retrier(node, broker, directory, receiver)
         self._landing = Landing(receiver, retrier, lambda: broker.address)
+        self.recorder: Recorder | None = None
+        """Keeps pushes before they go out; None while the history is off."""
 
     async def push(self, push: Push) -> Accepted:
         """Send one push. Raises PushesFailedError."""
@@ -100,6 +103,8 @@ class Pusher:
                 self._landing.fail(batch, f"internal error: {error}")
 
     async def _send(self, batch: Sequence[Waiting]) -> Flight:
+        if self.recorder is not None:
+            batch = await self.recorder.record(batch)
         routed = self._mode() == "routed"
         homes = await self._homes(batch) if routed else {}
         planned: list[tuple[Push, Plan]] = []

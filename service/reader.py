@@ -1,6 +1,6 @@
 """The Reader: the websockets library's protocol for one client, and the message it is amid."""
 
-from websockets.frames import Frame, Opcode
+from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 
@@ -9,12 +9,16 @@ _LONGER = 65_536
 
 
 class Reader:
-    """Reads a client's handshake, and those of its frames that are not short and whole."""
+    """Reads a client's handshake, and those of its frames that are not short and whole.
 
-    __slots__ = ("_fragments", "_opcode", "_unread", "protocol")
+    `farewell` is the number of bytes that may wait for a client that was told to go.
+    """
+
+    __slots__ = ("_fragments", "_opcode", "_unread", "farewell", "protocol")
 
     def __init__(self, protocol: ServerProtocol) -> None:
         self.protocol = protocol
+        self.farewell = 0
         self._unread = 0
         self._opcode = Opcode.TEXT
         self._fragments: list[bytes] = []
@@ -42,6 +46,12 @@ class Reader:
         message = b"".join(self._fragments)
         self._fragments.clear()
         return self._opcode, message
+
+    @property
+    def was_too_much(self) -> bool:
+        """Whether a message was longer than it may be."""
+        told = self.protocol.close_sent
+        return told is not None and told.code == CloseCode.MESSAGE_TOO_BIG
 
     @property
     def between_messages(self) -> bool:

@@ -38,7 +38,8 @@ class RedisSide:
     `record` makes the node record, given the run id of the server that it is for. `expected` gives
     the nodes known to be alive, as the Directory wants them. `leaving` says that this node no
     longer keeps the server, `shared` that another side is at the same one; `elsewhere(user)` has an
-    entry written by the other sides.
+    entry written by the other sides. `most` gives how many connections a user may have in the
+    whole cluster, as far as this side is to see to that.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class RedisSide:
         leaving: Callable[[], bool],
         shared: Callable[["RedisSide"], bool],
         elsewhere: Callable[[str], None],
+        most: Callable[["RedisSide"], int],
     ) -> None:
         self.server = server
         self.store = store
@@ -63,7 +65,7 @@ class RedisSide:
         self._shared = shared
         self._elsewhere = elsewhere
         self._leaving = leaving
-        self.writer = DirectoryWriter()
+        self.writer = DirectoryWriter(lambda: most(self))
         self.writer.hub = hub
         self.directory = Directory(
             store,

@@ -1,31 +1,34 @@
 """The few things that the Directory does with Redis. The only importer of the Redis client."""
 
-import time
 from collections.abc import Awaitable, Mapping, Sequence
 from datetime import timedelta
+from functools import cache
+from hashlib import sha1
 from typing import Any, cast
 
-import hiredis
-from redis.asyncio import BlockingConnectionPool, Connection, Redis
+from redis.asyncio import Connection, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, NoScriptError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from nacos_boot.start.startup import StartError
+from service.redis_pool import Pool, way_to
 from service.settings_servers import RedisSection
 
 _CONNECTIONS = 64
-_REFUSED_PAUSE = 1.0
 
 # Users per call of the script. Measured: one call for all costs this node a fifth of a call for
 # each, and Redis two thirds; this many hold Redis up for a third of a millisecond.
 _USERS_PER_CALL = 100
 
 # One user's homes are one JSON object by node id; each node writes its own member only.
-# Keys: users' entries. Arguments: the node, then what it says of each of them.
+# Keys: users' entries. Arguments: the node, then what it says of each of them, then how many
+# connections a user may have, 0 for any number. Gives place and entry of each who has more.
 _SET_HOMES = """
 local node = ARGV[1]
+local most = tonumber(ARGV[#KEYS + 2])
+local over = {}
 for place, key in ipairs(KEYS) do
   local said = ARGV[place + 1]
   local homes = {}
@@ -38,65 +41,22 @@ for place, key in ipairs(KEYS) do
   if next(homes) == nil then
     redis.call('DEL', key)
   else
-    redis.call('SET', key, cjson.encode(homes))
+    local now = cjson.encode(homes)
+    redis.call('SET', key, now)
+    if most > 0 then
+      local sum = 0
+      for _, home in pairs(homes) do
+        if type(home) == 'table' then sum = sum + (tonumber(home.connections) or 0) end
+      end
+      if sum > most then
+        over[#over + 1] = place
+        over[#over + 1] = now
+      end
+    end
   end
 end
+return over
 """
-
-
-class _Pool(BlockingConnectionPool):
-    """Makes do with the connections that it has when the server's password has been changed.
-
-    Redis asks new connections for it only.
-    """
-
-    _refused_at = float("-inf")
-
-    async def get_connection(self, *_names: Any, **_options: Any) -> Any:
-        try:
-            return await super().get_connection()  # type: ignore[no-untyped-call]  # typed in part
-        except AuthenticationError:
-            if not self._held():
-                raise
-            self._refused_at = time.monotonic()
-        return await super().get_connection()  # type: ignore[no-untyped-call]  # as above
-
-    async def release(self, connection: Any) -> None:
-        await super().release(connection)
-        free = self._available_connections
-        if not connection.is_connected and connection in free:
-            # To be taken last.
-            free.remove(connection)
-            free.insert(0, connection)
-
-    def can_get_connection(self) -> bool:
-        if time.monotonic() - self._refused_at < _REFUSED_PAUSE and self._held():
-            return any(map(_is_connected, self._available_connections))
-        return bool(super().can_get_connection())
-
-    def _held(self) -> bool:
-        held = (*self._available_connections, *self._in_use_connections)
-        return any(map(_is_connected, held))
-
-
-class _Connection(Connection):
-    """Writes commands at a fifth of the cost: 70 instead of 430 µs for the keys of 500 users."""
-
-    def pack_command(self, *args: Any) -> list[bytes]:
-        # In C. A name of two words, such as SCRIPT LOAD, are two arguments.
-        return [hiredis.pack_command((*args[0].split(), *args[1:]))]
-
-    async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
-        writer = self._writer
-        if writer is None or check_health is False or writer.transport.get_write_buffer_size():
-            await super().send_packed_command(command, check_health)
-            return
-        # With nothing to wait for there is no need of a task and a timer that bound the wait.
-        writer.writelines(command)
-
-
-def _is_connected(connection: Any) -> bool:
-    return bool(connection.is_connected)
 
 
 async def _ask(connection: Connection, *command: str) -> Any:
@@ -104,6 +64,10 @@ async def _ask(connection: Connection, *command: str) -> Any:
         raise RedisConnectionError("it has ended, or says what nobody has asked")
     await connection.send_command(*command)
     return await connection.read_response()
+
+
+Call = tuple[Sequence[str], Sequence[str | bytes | int]]
+"""The keys and the arguments of one call of a script."""
 
 
 class StoreError(Exception):
@@ -117,8 +81,8 @@ class RedisStore:
         self.address = f"{settings.host}:{settings.port}"
         timeout = settings.timeout.total_seconds()
         # A pool that blocks: a crowd of callers is no sign that Redis is away.
-        self._pool = pool = _Pool(
-            connection_class=_Connection,
+        self._pool = pool = Pool(
+            **way_to(settings),
             max_connections=_CONNECTIONS,
             timeout=timeout,
             host=settings.host,
@@ -133,7 +97,6 @@ class RedisStore:
             retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
         )
         self._redis: Redis = Redis.from_pool(pool)
-        self._set_homes = self._redis.register_script(_SET_HOMES)
         self._for_look_ups: Any = None
         self._looking_up = False
 
@@ -186,30 +149,25 @@ class RedisStore:
         finally:
             self._looking_up = False
 
-    async def set_homes(self, node: str, entries: Mapping[str, bytes]) -> None:
+    async def set_homes(
+        self, node: str, entries: Mapping[str, bytes], most: int = 0
+    ) -> dict[str, bytes]:
         """Write one node's member of many users' entries (by key) in one round trip.
 
-        Empty bytes remove the member, and the key with its last member.
+        Empty bytes remove the member, and the key with its last member. Where a user may have
+        `most` connections, 0 for any number, gives the entries of those who have more.
         """
-
-        async def write() -> None:
-            try:
-                await self._run_set_homes(node, entries)
-            except NoScriptError:
-                # A new server, or one whose scripts were flushed.
-                await self._redis.script_load(_SET_HOMES)
-                await self._run_set_homes(node, entries)
-
-        await self._bounded(write())
-
-    async def _run_set_homes(self, node: str, entries: Mapping[str, bytes]) -> None:
         keys, sayings = list(entries), list(entries.values())
-        async with self._redis.pipeline(transaction=False) as pipeline:
-            for start in range(0, len(keys), _USERS_PER_CALL):
-                some = slice(start, start + _USERS_PER_CALL)
-                arguments: list[str | bytes] = [*keys[some], node, *sayings[some]]
-                pipeline.evalsha(self._set_homes.sha, len(keys[some]), *arguments)
-            await pipeline.execute()
+        calls: list[Call] = []
+        for start in range(0, len(keys), _USERS_PER_CALL):
+            some = slice(start, start + _USERS_PER_CALL)
+            calls.append((keys[some], [node, *sayings[some], str(most)]))
+        over: dict[str, bytes] = {}
+        for number, found in enumerate(await self.run_script(_SET_HOMES, calls)):
+            first = number * _USERS_PER_CALL - 1
+            for place, text in zip(found[::2], found[1::2], strict=True):
+                over[keys[first + place]] = text
+        return over
 
     async def beat(
         self, key: str, record: bytes, ttl: timedelta, index: str, node: str
@@ -261,12 +219,48 @@ class RedisStore:
         following, keys = await self._bounded(self._redis.scan(cursor, match=pattern, count=count))
         return int(following), [_text(key) for key in keys]
 
+    async def run_script(self, script: str, calls: Sequence[Call]) -> list[Any]:
+        """Run a Lua script with (keys, arguments), many times in one round trip."""
+        sha = _name_of(script)
+
+        async def run() -> list[Any]:
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                for keys, arguments in calls:
+                    pipeline.evalsha(sha, len(keys), *keys, *arguments)
+                return await pipeline.execute()
+
+        async def load_and_run() -> list[Any]:
+            try:
+                return await run()
+            except NoScriptError:
+                # A new server, or one whose scripts were flushed.
+                await self._redis.script_load(script)
+                return await run()
+
+        return cast("list[Any]", await self._bounded(load_and_run()))
+
+    async def run_commands(self, commands: Sequence[Sequence[str | bytes | int]]) -> list[Any]:
+        """Run commands in one round trip; gives their replies."""
+
+        async def run() -> list[Any]:
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                for command in commands:
+                    pipeline.execute_command(*command)
+                return await pipeline.execute()
+
+        return cast("list[Any]", await self._bounded(run()))
+
     async def _bounded(self, command: Awaitable[Any]) -> Any:
         try:
             return await command
         except (RedisError, OSError, TimeoutError) as error:
             reason = str(error).rstrip(".") or "no answer in time"
             raise StoreError(f"Redis at {self.address} does not answer ({reason})") from error
+
+
+@cache
+def _name_of(script: str) -> str:
+    return sha1(script.encode(), usedforsecurity=False).hexdigest()
 
 
 def _text(name: bytes) -> str:

@@ -20,7 +20,7 @@ class Socket(Protocol):
     `direct` is None unless the socket is open and nothing waits to be written to it. `row`,
     `queue`, `seen` and `slot` belong to the Hub: where it stands; frames of this turn that are for
     this socket alone, None for none; how many of the turn's messages to everyone are in them
-    already; who else is looked at together with it.
+    already; who else is looked at together with it. `tail` is the end of its tokens.
     """
 
     user: str
@@ -35,10 +35,15 @@ class Socket(Protocol):
     queue: list[bytes] | None
     seen: int
     slot: dict["Socket", None] | None
+    tail: bytes
 
     @property
     def direct(self) -> Direct | None:
         """Where to send what has to wait for nothing."""
+
+    @property
+    def behind(self) -> bool:
+        """Whether bytes wait for the client to read, or did when it was closed."""
 
     def write(self, data: bytes) -> None:
         """Put bytes on the wire; they are whole frames."""
@@ -158,14 +163,18 @@ class Row:
         joined = _Joined(to_all)
         rests = _send(self._raw, joined.raw) if self._raw else []
         if self._cluster:
-            rests += _send(self._cluster, joined.cluster)
+            pieces = joined.cluster
+            one = len(pieces) == 1
+            way = self._cluster
+            rests += _send(way, pieces[0]) if one else _send_with_tails(way, pieces)
         for socket, direct in quick:
             self._way(socket)[direct] = socket
         for socket, data, sent in rests:
             socket.write_rest(data, sent)
         for socket in others:
             if socket.open and not socket.seen:
-                socket.write(joined.cluster if socket.cluster_form else joined.raw)
+                cluster = socket.cluster_form
+                socket.write(socket.tail.join(joined.cluster) if cluster else joined.raw)
                 continue
             _share(socket, to_all)
             if socket.open:
@@ -186,8 +195,18 @@ class _Joined:
         return b"".join([message.raw_frame for message in self._messages])
 
     @cached_property
-    def cluster(self) -> bytes:
-        return b"".join([message.cluster_frame for message in self._messages])
+    def cluster(self) -> list[bytes]:
+        """What stands between the ends of tokens; one piece where there are none."""
+        whole: list[bytes] = []
+        piece: list[bytes] = []
+        for message in self._messages:
+            if message.pieces is None:
+                piece.append(message.cluster_frame)
+            else:
+                piece.append(message.pieces[0])
+                whole.append(b"".join(piece))
+                piece = [message.pieces[1]]
+        return [*whole, b"".join(piece)]
 
 
 def _send(ways: dict[Direct, Socket], data: bytes) -> list[tuple[Socket, bytes, int]]:
@@ -205,6 +224,22 @@ def _send(ways: dict[Direct, Socket], data: bytes) -> list[tuple[Socket, bytes, 
     return [(ways[direct], data, sent) for direct, sent in short]
 
 
+def _send_with_tails(
+    ways: dict[Direct, Socket], pieces: list[bytes]
+) -> list[tuple[Socket, bytes, int]]:
+    """Send to all what differs by the ends of their tokens; gives whose rest was not taken."""
+    rests: list[tuple[Socket, bytes, int]] = []
+    for direct, socket in ways.items():
+        data = socket.tail.join(pieces)
+        try:
+            sent = direct.send(data)
+        except OSError:
+            sent = 0
+        if sent != len(data):
+            rests.append((socket, data, sent))
+    return rests
+
+
 def _share(socket: Socket, to_all: list[Message]) -> None:
     if socket.queue is None:
         socket.queue = []
@@ -214,5 +249,9 @@ def _share(socket: Socket, to_all: list[Message]) -> None:
 
 def _frames(messages: list[Message], socket: Socket) -> list[bytes]:
     if socket.cluster_form:
-        return [message.cluster_frame for message in messages]
+        tail = socket.tail
+        return [
+            message.cluster_frame if message.pieces is None else tail.join(message.pieces)
+            for message in messages
+        ]
     return [message.raw_frame for message in messages]

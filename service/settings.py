@@ -1,14 +1,20 @@
 """The node's settings: every key, its default, its unit, and whether a change is live."""
 
 from datetime import timedelta
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import model_validator
 
+from nacos_boot.http.proxies import NEARBY, Cidr
 from nacos_boot.settings import Duration, DurationOrZero, OpenSection, Section, setting
 from nacos_boot.settings.cron import CronError, SpringCron
-from nacos_boot.settings.spring import LoggingSection, ServerSection
+from nacos_boot.settings.spring import LoggingSection, ManagementSection, ServerSection
+from nacos_boot.tls.settings import use_bundles
+from service.settings_access import ApiSection
+from service.settings_auth import AllowedOrigin, AuthSection
+from service.settings_history import HistorySection
 from service.settings_limits import LimitsSection
+from service.settings_resend import ResendSection
 from service.settings_servers import SpringSection
 
 PushMode = Literal["fanout", "routed"]
@@ -21,6 +27,13 @@ class PushSection(Section):
         "fanout",
         "fanout: every node gets every push; routed: only the nodes that hold a target, looked up"
         " in Redis.",
+    )
+    max_wait: Duration = setting(
+        timedelta(seconds=10),
+        "Longest `wait` of a push that asks for a delivery report; a longer one is refused.",
+    )
+    idempotency_ttl: Duration = setting(
+        timedelta(hours=24), "How long the answer to a request with an Idempotency-Key is kept."
     )
 
 
@@ -87,6 +100,12 @@ class DrainSection(Section):
     window: DurationOrZero = setting(
         timedelta(seconds=5), "Time over which clients are closed with 4001."
     )
+    return_window: DurationOrZero = setting(
+        timedelta(seconds=8),
+        "Time over which clients are asked to come back, evenly spread from the first close on: the"
+        " reason of the close says how long each is to wait. Up to the window: not at all.",
+        when="next shutdown",
+    )
 
 
 class HandoverSection(Section):
@@ -110,6 +129,13 @@ class RedisKeysSection(Section):
 class WebSocketSection(Section):
     """`websocket`: the settings that are ours."""
 
+    allowed_origins: tuple[AllowedOrigin, ...] = setting(
+        ("*",),
+        "Origins of web pages that may connect: *, origins, or patterns with * in the host as in"
+        " Spring's allowedOriginPatterns. Clients that send no Origin are no browsers, and pass.",
+        when="new connections",
+    )
+    auth: AuthSection = AuthSection()
     push: PushSection = PushSection()
     node: NodeSection = NodeSection()
     ping: PingSection = PingSection()
@@ -118,14 +144,29 @@ class WebSocketSection(Section):
     drain: DrainSection = DrainSection()
     handover: HandoverSection = HandoverSection()
     redis: RedisKeysSection = RedisKeysSection()
+    history: HistorySection = HistorySection()
+    resend: ResendSection = ResendSection()
+    api: ApiSection = ApiSection()
+    trusted_proxies: tuple[Cidr, ...] = setting(
+        NEARBY,
+        "Addresses and ranges of the proxies in front, the gateways among them: only their"
+        " X-Forwarded-For is believed.",
+        when="next call and new connections",
+    )
 
 
 class NodeSettings(OpenSection):
     """Everything that a node can be told."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _bundles(cls, data: Any) -> Any:
+        return use_bundles(data, ("server.ssl", "spring.rabbitmq.ssl", "spring.data.redis.ssl"))
+
     websocket: WebSocketSection = WebSocketSection()
     spring: SpringSection = SpringSection()
     server: ServerSection = ServerSection()
+    management: ManagementSection = ManagementSection()
     logging: LoggingSection = LoggingSection()
 
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 from pydantic import SecretStr
 
 from nacos_boot.settings import Duration, OpenSection, setting
+from nacos_boot.tls.settings import ClientSslSection
 
 MOVE = "the node moves over, its clients stay connected"
 
@@ -14,9 +15,10 @@ class RabbitSection(OpenSection):
 
     host: str = setting("127.0.0.1", "Host of RabbitMQ.", when=MOVE)
     port: int = setting(5672, "AMQP port.", when=MOVE, ge=1, le=65535)
-    username: str = setting("guest", "Account.", when=MOVE)
-    password: SecretStr = setting(SecretStr("guest"), "Its password.", when=MOVE)
+    username: str = setting("", "Account; there is none by default.", when=MOVE)
+    password: SecretStr = setting(SecretStr(""), "Its password.", when=MOVE)
     virtual_host: str = setting("/", "Virtual host.", when=MOVE)
+    ssl: ClientSslSection = ClientSslSection()
 
 
 class RedisSection(OpenSection):
@@ -28,6 +30,7 @@ class RedisSection(OpenSection):
     password: SecretStr = setting(SecretStr(""), "Its password; empty: none.", when=MOVE)
     database: int = setting(0, "Database number.", when=MOVE, ge=0)
     timeout: Duration = setting(timedelta(seconds=1), "Limit of one command.", when=MOVE)
+    ssl: ClientSslSection = ClientSslSection()
 
 
 class _DataSection(OpenSection):

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import itertools
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -20,11 +21,14 @@ from tests.waiting import eventually
 
 TTL = 6.0
 
+OPERATOR_KEY = "the-key-that-the-cluster-itself-calls-with"
+"""A test that sets API keys lists it, too: the cluster goes on asking its programs."""
+
 NODE_DOCUMENT: dict[str, Any] = {
     "websocket": {
         "push": {"mode": "fanout"},
         "node": {"heartbeat-cron": "*/2 * * * * *", "ttl": f"{TTL:g}s"},
-        "drain": {"notice": "300ms", "window": "300ms"},
+        "drain": {"notice": "300ms", "window": "300ms", "return-window": "300ms"},
     }
 }
 GATEWAY_DOCUMENT: dict[str, Any] = {
@@ -41,8 +45,10 @@ def merged(document: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     result = dict(document)
     for key, value in changes.items():
         old = result.get(key)
-        both = isinstance(old, dict) and isinstance(value, dict)
-        result[key] = merged(old, value) if both else value
+        if isinstance(old, dict) and isinstance(value, dict):
+            result[key] = merged(old, value)
+        else:
+            result[key] = value
     return result
 
 
@@ -121,7 +127,9 @@ class ClusterUnderTest:
         self.texts: dict[str, str] = {}
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=15))
+        self._session = aiohttp.ClientSession(
+            timeout=aiohttp.ClientTimeout(total=15), headers={"X-API-Key": OPERATOR_KEY}
+        )
         return self
 
     async def __aexit__(
@@ -227,7 +235,7 @@ class ClusterUnderTest:
         await self.edit_gateway({})
         await eventually(lambda: self.lists(len(self.nodes)), limit=20)
         for node in self.nodes:
-            await eventually(lambda node=node: self._is_empty(node))
+            await eventually(partial(self._is_empty, node))
 
     async def _is_empty(self, node: Program) -> bool:
         return await node.metric("websocket_connections") == 0

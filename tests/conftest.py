@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Generator, Iterator
 from dataclasses import replace
 
 import pytest
+from hypothesis import settings
 
 from devtools.ports import Ports, free_port
 from devtools.rabbitmq import RabbitServer
@@ -13,6 +14,11 @@ from tests.cluster import ClusterUnderTest
 from tests.nacos_admin import NacosAdmin
 
 LAST_WORDS = 6000
+
+# The same examples every time, and nothing left on disk; a loaded machine may be slow.
+settings.register_profile("repeatable", derandomize=True, database=None, deadline=None)
+settings.register_profile("long", max_examples=20_000, database=None, deadline=None)
+settings.load_profile("repeatable")
 
 
 @pytest.hookimpl(wrapper=True)

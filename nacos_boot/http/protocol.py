@@ -6,7 +6,7 @@ gives a class with its own, and setting an attribute of that class later takes e
 
 import asyncio
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any, ClassVar
 
@@ -79,6 +79,9 @@ class HttpProtocol(HttpToolsProtocol):
     """Longest request head in bytes; a longer one is answered with 431."""
     head_timeout: ClassVar[float] = 10.0
     """Seconds from the connection, or from a request's first byte, to the end of its head; 408."""
+
+    on_refused: ClassVar[Callable[[int], object]] = int
+    """Called with the status of each refusal; to begin with it does nothing."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -263,6 +266,7 @@ class HttpProtocol(HttpToolsProtocol):
     def _refuse(self, status: int, detail: str) -> None:
         """Answer what was wrong, unless an earlier answer is still being written; then close."""
         self._refused = True
+        type(self).on_refused(status)
         self._unfinished = 0
         self._watch.stop(self)
         cycle = self.cycle

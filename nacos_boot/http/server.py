@@ -105,7 +105,8 @@ class HttpServer:
             where = f"port {self._port} on {self._address or 'all addresses'}"
             if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
                 raise StartError(
-                    f"{where} is in use: stop what holds it, or set {self._setting}.port", final=True
+                    f"{where} is in use: stop what holds it, or set {self._setting}.port",
+                    final=True,
                 ) from error
             raise StartError(
                 f"{where} cannot be listened on ({error}): check {self._setting}.address and"

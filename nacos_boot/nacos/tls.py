@@ -8,7 +8,7 @@ from nacos_boot.start.nacos_settings import NacosSettings
 from nacos_boot.start.startup import StartError
 from nacos_boot.tls.contexts import client_context
 from nacos_boot.tls.pem import TlsError, as_file
-from nacos_boot.tls.settings import ClientSslSection
+from nacos_boot.tls.settings import PeerSslSection
 
 
 def nacos_connector(settings: NacosSettings) -> aiohttp.TCPConnector:
@@ -50,7 +50,7 @@ def _context(settings: NacosSettings) -> ssl.SSLContext | bool:
     own = settings.ssl
     try:
         return client_context(
-            ClientSslSection(
+            PeerSslSection(
                 trust_certificate=own.trust_certificate,
                 certificate=own.certificate,
                 certificate_private_key=own.certificate_private_key,

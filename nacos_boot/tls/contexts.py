@@ -6,7 +6,7 @@ from functools import lru_cache
 from pydantic import SecretStr
 
 from nacos_boot.tls.pem import TlsError, as_file, stamp
-from nacos_boot.tls.settings import ClientSslSection, ServerSslSection
+from nacos_boot.tls.settings import PeerSslSection, ServerSslSection
 
 _CLIENT_AUTH = {"none": ssl.CERT_NONE, "want": ssl.CERT_OPTIONAL, "need": ssl.CERT_REQUIRED}
 
@@ -23,7 +23,7 @@ def server_context(settings: ServerSslSection) -> ssl.SSLContext:
     return context
 
 
-def client_context(settings: ClientSslSection) -> ssl.SSLContext:
+def client_context(settings: PeerSslSection) -> ssl.SSLContext:
     """Give the context for new connections to a server: one for as long as its files stay.
 
     Raises TlsError.

@@ -68,10 +68,9 @@ class NacosSslSection(OpenSection):
     )
 
 
-class ClientSslSection(OpenSection):
-    """`….ssl`: TLS towards a server."""
+class PeerSslSection(OpenSection):
+    """`….ssl`: whom to trust, and what to show, where TLS is spoken."""
 
-    enabled: bool = setting(False, "Whether to speak TLS.", when=_REREAD)
     bundle: str = setting(
         "", "Name under spring.ssl.bundle.pem that has what is not given here.", when=_REREAD
     )
@@ -88,6 +87,12 @@ class ClientSslSection(OpenSection):
     verify_hostname: bool = setting(
         True, "Whether the server's certificate must name the address it is at.", when=_REREAD
     )
+
+
+class ClientSslSection(PeerSslSection):
+    """`….ssl`: TLS towards a server that may be spoken to in plain, too."""
+
+    enabled: bool = setting(False, "Whether to speak TLS.", when=_REREAD)
 
 
 def use_bundles(data: Any, places: Iterable[str]) -> Any:

@@ -75,6 +75,24 @@ async def test_two_nodes_writing_at_once_do_not_clobber_each_other(
         assert found.keys() == {"a", "b", "c"}
 
 
+async def test_who_has_too_many_connections_is_named(store: RedisStore, keys: Keys) -> None:
+    few, many, odd = keys.user("few"), keys.user("many"), keys.user("odd")
+    two, one = b'{"connections":2}', b'{"connections":1}'
+    assert await store.set_homes("a", {few: one, many: two, odd: b"1"}, 2) == {}
+    assert await store.set_homes("b", {few: one, many: one, odd: two}, 0) == {}
+    over = await store.set_homes("b", {few: one, many: one, odd: two}, 2)
+    assert {key: json.loads(text) for key, text in over.items()} == {
+        many: {"a": {"connections": 2}, "b": {"connections": 1}}
+    }
+    assert await store.set_homes("b", {few: one, many: b"", odd: two}, 2) == {}
+    # More than go in one call.
+    users = [keys.user(f"u{number}") for number in range(250)]
+    await store.set_homes("a", dict.fromkeys(users, one), 1)
+    wanted = {users[0], users[99], users[100], users[249]}
+    entries = {user: one if user in wanted else b"" for user in users}
+    assert (await store.set_homes("b", entries, 1)).keys() == wanted
+
+
 async def test_a_key_goes_with_its_last_member(store: RedisStore, keys: Keys) -> None:
     key = keys.user("x")
     await store.set_homes("a", {key: b"1"})

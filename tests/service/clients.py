@@ -35,7 +35,7 @@ class Writes:
 class House:
     """A Door and a Hub, with settings that a test can change."""
 
-    def __init__(self, loop: Any, **limits: int) -> None:
+    def __init__(self, loop: Any, **limits: Any) -> None:
         self.live = LiveSettings(NodeSettings())
         self.limit(**limits)
         self.writes = Writes()
@@ -44,7 +44,7 @@ class House:
         self.door = Door(self.live, self.hub, self.writes)  # type: ignore[arg-type]  # all it asks
         self.make = connection_class(self.door)
 
-    def limit(self, **limits: int) -> None:
+    def limit(self, **limits: Any) -> None:
         """Change limits: `send_buffer=5000`."""
         spelled = {name.replace("_", "-"): value for name, value in limits.items()}
         self.live.swap(NodeSettings.model_validate({"websocket": {"limits": spelled}}))

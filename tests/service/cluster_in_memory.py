@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 from service.directory import Directory, Keys
 from service.hub import Hub
@@ -9,6 +10,8 @@ from service.node_record import NodeRecord
 from service.push import Push, new_push_id
 from service.pusher import Pusher
 from service.receiver import Receiver
+from service.report_gathering import Gathering
+from service.reporter import Reporter
 from service.settings import PushMode
 from tests.service.fake_servers import FakeBroker, FakeRabbit, FakeStore
 from tests.service.fake_sockets import FakeSocket
@@ -40,7 +43,18 @@ class MemoryNode:
             self.receiver,
             lambda: self.mode,
         )
-        self.task: asyncio.Task[None]
+        self.gathering = Gathering(
+            node,
+            self.directory,  # type: ignore[arg-type]  # one Directory for all of them
+            lambda: (),
+        )
+        self.receiver.reporter = self.reporter = Reporter(
+            node,
+            self.hub,
+            self.broker,  # type: ignore[arg-type]  # as above
+            self.gathering.add,
+        )
+        self.task: asyncio.Future[Any]
 
     async def start(self) -> None:
         await self.broker.connect()
@@ -48,7 +62,7 @@ class MemoryNode:
         record = NodeRecord(self.id, "", "", 0, 0, 0, 0, "routed", "", "")
         await self.directory.beat(record, TTL)
         await self.look()
-        self.task = asyncio.create_task(self.pusher.run())
+        self.task = asyncio.gather(self.pusher.run(), self.reporter.run())
 
     async def look(self) -> None:
         await self.directory.look()

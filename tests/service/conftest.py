@@ -13,7 +13,7 @@ from devtools.ports import LOOPBACK
 from devtools.servers import Servers
 from service import amqp_consumer, amqp_link, amqp_publisher
 from service.amqp_publisher import AmqpPublisher
-from service.settings_servers import RabbitSection
+from tests.rabbit import local_rabbit
 from tests.service.amqp_links import Start
 from tests.service.cluster_in_memory import MemoryCluster, MemoryNode
 from tests.service.tcp_proxy import TcpProxy
@@ -74,7 +74,7 @@ async def amqp_proxy(amqp_port: int) -> AsyncIterator[TcpProxy]:
 @pytest.fixture
 async def publisher(amqp_port: int, start: Start) -> AmqpPublisher:
     found: AmqpPublisher = await start(
-        AmqpPublisher(RabbitSection(port=amqp_port), uuid.uuid4().hex)
+        AmqpPublisher(local_rabbit(port=amqp_port), uuid.uuid4().hex)
     )
     return found
 

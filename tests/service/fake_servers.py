@@ -60,8 +60,11 @@ class FakeStore:
         await self._command("get_many")
         return [self._get(key) for key in keys]
 
-    async def set_homes(self, node: str, entries: Mapping[str, bytes]) -> None:
+    async def set_homes(
+        self, node: str, entries: Mapping[str, bytes], most: int = 0
+    ) -> dict[str, bytes]:
         await self._command("set_homes")
+        over: dict[str, bytes] = {}
         for key, entry in entries.items():
             homes = self.homes(key)
             homes.pop(node, None)
@@ -70,6 +73,10 @@ class FakeStore:
             self.texts.pop(key, None)
             if homes:
                 self.texts[key] = json.dumps(homes, separators=(",", ":")).encode()
+                known = (home for home in homes.values() if isinstance(home, dict))
+                if most and sum(home.get("connections", 0) for home in known) > most:
+                    over[key] = self.texts[key]
+        return over
 
     async def beat(
         self, key: str, record: bytes, ttl: timedelta, index: str, node: str

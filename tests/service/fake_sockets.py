@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+from service.frames import NO_TAIL
 from service.row import Row, Socket
 
 
@@ -36,6 +37,7 @@ class FakeSocket:
         self.queue: list[bytes] | None = None
         self.seen = 0
         self.slot: dict[Socket, None] | None = None
+        self.tail = NO_TAIL
         self.writes: list[bytes] = []
         self.directly = 0
         self.room: int | None = None
@@ -45,6 +47,10 @@ class FakeSocket:
     @property
     def direct(self) -> "FakeSocket | None":
         return self if self.has_direct and not self.paused else None
+
+    @property
+    def behind(self) -> bool:
+        return self.paused
 
     def send(self, data: bytes) -> int:
         """Take as many bytes as there is `room` for."""
@@ -103,6 +109,7 @@ class FakeTransport(asyncio.Transport):
         self.written: list[bytes] = []
         self.aborted = False
         self.lost = False
+        self.reading = True
         self._waiting = 0
         self._closing = False
         protocol.connection_made(self)
@@ -131,6 +138,12 @@ class FakeTransport(asyncio.Transport):
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:  # noqa: ARG002 - asyncio's signature
         self.high_water = 65_536 if high is None else high
 
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        self.reading = True
+
     def drain(self) -> None:
         """Have the client read all that waits."""
         self._waiting = 0
@@ -141,6 +154,9 @@ class FakeTransport(asyncio.Transport):
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return (self.peer, 50_000) if name == "peername" else default
+
+    def can_write_eof(self) -> bool:
+        return False
 
     def is_closing(self) -> bool:
         return self._closing

@@ -142,3 +142,16 @@ def test_the_number_of_pushes_is_limited() -> None:
 def test_a_broken_array_is_refused() -> None:
     with pytest.raises(BatchError, match="no JSON array"):
         accept(b'[{"content":1,"allUser":true},')
+
+
+def test_limits_are_named_by_their_keys() -> None:
+    small, large = (b'{"content":"%s","allUser":true}' % (b"x" * size) for size in (1, 500))
+    with pytest.raises(BatchError) as caught:
+        accept_batch(b"[%s,%s]" % (small, small), max_items=1, max_targets=1)
+    assert caught.value.limit == "max-batch"
+    with pytest.raises(BatchError) as caught:
+        accept_batch(b"[]", max_items=1, max_targets=1)
+    assert caught.value.limit == ""
+    for body in (b"[%s,%s,%s]" % (small, large, small), b"\n".join((small, large, small))):
+        items = accept_batch(body, max_items=9, max_targets=1, max_content=100)
+        assert [getattr(item, "limit", None) for item in items] == [None, "max-content", None]

@@ -62,3 +62,35 @@ def test_what_is_not_known_is_ignored_and_counted(message: bytes, cluster_form: 
 def test_a_text_that_is_not_utf8_fails(data: bytes, cluster_form: bool) -> None:
     with pytest.raises(NotTextError):
         answer_to(data, cluster_form=cluster_form)
+
+
+class Returns:
+    """Stands for a client whose messages are kept."""
+
+    def __init__(self) -> None:
+        self.said: list[tuple[str, str | None]] = []
+
+    def resume(self, token: str | None) -> None:
+        self.said.append(("resume", token))
+
+    def acknowledge(self, push_id: str) -> None:
+        self.said.append(("ack", push_id))
+
+
+def test_with_a_history_it_is_told_of_resumes_and_acknowledgements() -> None:
+    returns = Returns()
+    for message in (
+        b'{"type":"resume","token":"t"}',
+        b'{"type":"resume","token":null}',
+        b'{"type":"resume"}',
+        b'{"type":"resume","token":{"no":"token"}}',
+        b'{"type":"ack","id":"i"}',
+        b'{"type":"ack","id":7}',
+        b'{"type":"ack"}',
+    ):
+        assert answer_to(message, cluster_form=True, history=returns) is None
+    resumes = [("resume", token) for token in ("t", None, None, "")]
+    assert returns.said == [*resumes, ("ack", "i")]
+    # The default form knows neither.
+    answer_to(b'{"type":"resume","token":"t"}', cluster_form=False, history=returns)
+    assert len(returns.said) == 5

@@ -5,10 +5,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from service import directory_writer
+from service import directory_writer, metrics
 from service.directory import Directory, Keys
 from service.directory_writer import DirectoryWriter
 from service.hub import Hub
+from service.node_record import NodeRecord, write_record
 from tests.service.fake_servers import FakeStore
 from tests.service.fake_sockets import FakeSocket
 from tests.waiting import eventually
@@ -21,7 +22,8 @@ class Writing:
 
     def __init__(self) -> None:
         self.store = FakeStore()
-        self.writer = DirectoryWriter()
+        self.most = 0
+        self.writer = DirectoryWriter(lambda: self.most)
         self.hub = Hub(asyncio.get_running_loop(), self.writer.changed)
         self.writer.hub = self.hub
         self.directory = Directory(
@@ -34,9 +36,9 @@ class Writing:
         self.told: list[str] = []
         self.task = asyncio.create_task(self.writer.run(self.directory))
 
-    def join(self, user: str) -> FakeSocket:
+    def join(self, user: str, *, is_open: bool = True) -> FakeSocket:
         """Let a client in as the Door does."""
-        socket = FakeSocket(user)
+        socket = FakeSocket(user, is_open=is_open)
         self.hub.add(socket)
         self.writer.after_next_write(lambda: self.told.append(user))
         return socket
@@ -283,3 +285,56 @@ async def test_only_who_comes_while_it_is_behind_is_caught_up_with(writing: Writ
     await eventually(lambda: writing.writer.caught_up)
     assert writing.users() >= {"alice", "carol"}
     assert writing.writer.following
+
+
+def elsewhere(writing: Writing, user: str, connections: int, node: str = "n2") -> None:
+    """Have another node, alive or not, hold connections of a user."""
+    home = b'{"%s":{"connections":%d}}' % (node.encode(), connections)
+    writing.store.texts[KEYS.user(user)] = home
+
+
+def alive(writing: Writing, node: str) -> None:
+    record = NodeRecord(node, "", "", 0.0, 0.0, 0, 0, "fanout", "", "", "")
+    writing.store.texts[KEYS.node(node)] = write_record(record)
+
+
+async def test_who_is_one_too_many_in_the_cluster_is_closed_before_it_is_let_in(
+    writing: Writing,
+) -> None:
+    alive(writing, "n1")
+    alive(writing, "n2")
+    elsewhere(writing, "alice", 2)
+    writing.most = 3
+    before = metrics.LIMITED.labels("max-connections-per-user")._value.get()
+    first, second = (writing.join("alice", is_open=False) for _ in range(2))
+    other = writing.join("bob", is_open=False)
+    await eventually(lambda: len(writing.told) == 3)
+    assert second.closed == [(4429, "this user has too many connections")]
+    assert first.closed == other.closed == []
+    assert metrics.LIMITED.labels("max-connections-per-user")._value.get() == before + 1
+
+
+async def test_nobody_is_closed_who_was_let_in_nor_for_a_node_that_is_gone(
+    writing: Writing,
+) -> None:
+    alive(writing, "n1")
+    alive(writing, "n2")
+    writing.most = 1
+    elsewhere(writing, "alice", 1)
+    elsewhere(writing, "bob", 5, node="dead")
+    settled, fresh = writing.join("alice"), writing.join("bob", is_open=False)
+    await eventually(lambda: len(writing.told) == 2)
+    assert settled.closed == fresh.closed == []
+    # Nor where there is no limit.
+    writing.most = 0
+    newest = writing.join("alice", is_open=False)
+    await eventually(lambda: len(writing.told) == 3)
+    assert newest.closed == []
+
+
+async def test_while_redis_is_away_nobody_is_counted(writing: Writing) -> None:
+    writing.most = 1
+    writing.store.away = True
+    sockets = [writing.join("alice", is_open=False) for _ in range(3)]
+    await eventually(lambda: len(writing.told) == 3)
+    assert all(not socket.closed for socket in sockets)

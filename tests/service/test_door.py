@@ -21,14 +21,16 @@ def connections() -> float:
 
 async def test_anyone_may_come_in_until_the_node_is_full(house: House) -> None:
     door = house.door
-    assert door.refusal() is None
+    assert door.refusal("a", "192.0.2.1") is None
     house.hub.add(FakeSocket("a"))
-    assert door.refusal() is None
+    assert door.refusal("a", "192.0.2.1") is None
     house.hub.add(FakeSocket("a"))
-    assert door.refusal() == Refusal(4429, "this node has too many connections", elsewhere=True)
+    assert door.refusal("a", "192.0.2.1") == Refusal(
+        4429, "this node has too many connections", elsewhere=True, limit="max-connections"
+    )
     # Both limits are read when they are needed.
     house.limit(max_connections=3)
-    assert door.refusal() is None
+    assert door.refusal("a", "192.0.2.1") is None
     assert door.limits.max_connections == 3
 
 
@@ -36,12 +38,14 @@ async def test_a_draining_node_says_so_even_when_it_is_full(house: House) -> Non
     for _ in range(2):
         house.hub.add(FakeSocket("a"))
     house.door.draining = True
-    assert house.door.refusal() == Refusal(4001, "this node is leaving; reconnect", elsewhere=True)
+    assert house.door.refusal("a", "192.0.2.1") == Refusal(
+        4001, "this node is leaving; reconnect", elsewhere=True
+    )
 
 
 async def test_a_node_that_is_not_ready_takes_nobody(house: House) -> None:
     house.door.ready = False
-    refusal = house.door.refusal()
+    refusal = house.door.refusal("a", "192.0.2.1")
     assert refusal == Refusal(4001, "this node is not ready yet; reconnect", elsewhere=True)
 
 

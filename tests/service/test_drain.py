@@ -1,6 +1,8 @@
 """Clients are sent away over a window."""
 
 import asyncio
+import re
+from collections import Counter
 from datetime import timedelta
 from itertools import pairwise
 from types import SimpleNamespace
@@ -38,9 +40,9 @@ async def test_they_go_evenly_within_the_window(
     sockets = crowd(size)
     pauses = Pauses(sockets)
     monkeypatch.setattr(drain, "asyncio", SimpleNamespace(sleep=pauses.sleep))
-    await send_away(sockets, timedelta(seconds=window))
+    await send_away(sockets, timedelta(seconds=window), timedelta(0))
     assert [socket.closed for socket in sockets] == [
-        [(4001, "this node is leaving; reconnect")]
+        [(4001, "this node is leaving; return in 0.0 s")]
     ] * size
     # The last ones wait for nearly all of the window, even where they are few.
     assert window * (1 - 1 / min(size, window / 0.05)) == pytest.approx(pauses.total)
@@ -49,9 +51,36 @@ async def test_they_go_evenly_within_the_window(
     assert max(steps) <= -(-size // (window / 0.05))
 
 
+async def test_each_is_told_when_to_return_so_that_they_come_evenly(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 0.0
+    returns = []
+
+    class Watched(FakeSocket):
+        def close(self, code: int, reason: str) -> None:
+            super().close(code, reason)
+            told = re.fullmatch(r"this node is leaving; return in (\d+\.\d) s", reason)
+            assert told
+            returns.append(now + float(told[1]))
+
+    async def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    monkeypatch.setattr(drain, "asyncio", SimpleNamespace(sleep=sleep))
+    sockets = [Watched("a") for _ in range(1000)]
+    await send_away(sockets, timedelta(seconds=2), timedelta(seconds=10))
+    assert now < 2
+    # A hundred a second, for ten seconds.
+    by_second = Counter(int(moment) for moment in returns)
+    assert len(by_second) == 10
+    assert all(90 <= count <= 110 for count in by_second.values())
+
+
 async def test_without_a_window_all_go_at_once() -> None:
     sockets = crowd(50)
-    task = asyncio.create_task(send_away(sockets, timedelta(0)))
+    task = asyncio.create_task(send_away(sockets, timedelta(0), timedelta(0)))
     await asyncio.sleep(0)
     assert all(socket.closed for socket in sockets)
     await task
@@ -59,12 +88,12 @@ async def test_without_a_window_all_go_at_once() -> None:
 
 async def test_nobody_to_send_away_takes_no_time() -> None:
     async with asyncio.timeout(0.5):
-        await send_away([], timedelta(minutes=1))
+        await send_away([], timedelta(minutes=1), timedelta(minutes=1))
 
 
 async def test_clients_may_come_off_the_list_meanwhile() -> None:
     here = dict.fromkeys(crowd(4))
-    task = asyncio.create_task(send_away(here.keys(), timedelta(milliseconds=100)))
+    task = asyncio.create_task(send_away(here.keys(), timedelta(milliseconds=100), timedelta(0)))
     await asyncio.sleep(0)
     here.clear()
     await task

@@ -14,7 +14,6 @@ from service.handshake import (
     NoSuchPathError,
     UserRefusedError,
     choose_subprotocol,
-    client_address,
     parse_target,
     read_ordinary,
 )
@@ -135,32 +134,6 @@ def test_a_subprotocol_is_chosen_and_never_a_credential(
 
 
 @pytest.mark.parametrize(
-    ("peer", "forwarded", "address"),
-    [
-        ("203.0.113.9", [], "203.0.113.9"),
-        ("127.0.0.1", [], "127.0.0.1"),
-        # Only a proxy nearby is believed, and only for its own peer: the last one.
-        ("127.0.0.1", ["203.0.113.9"], "203.0.113.9"),
-        ("10.1.2.3", ["203.0.113.9"], "203.0.113.9"),
-        ("::1", ["2001:db8::1"], "2001:db8::1"),
-        ("127.0.0.1", ["192.0.2.66, 203.0.113.9"], "203.0.113.9"),
-        ("127.0.0.1", ["192.0.2.66", "203.0.113.9"], "203.0.113.9"),
-        ("127.0.0.1", ["2001:DB8::0001"], "2001:db8::1"),
-        ("8.8.8.8", ["203.0.113.9"], "8.8.8.8"),
-        # As a socket for both versions of IP shows an IPv4 peer.
-        ("::ffff:8.8.8.8", ["203.0.113.9"], "::ffff:8.8.8.8"),
-        ("::ffff:127.0.0.1", ["203.0.113.9"], "203.0.113.9"),
-        ("127.0.0.1", ["nonsense"], "127.0.0.1"),
-        ("127.0.0.1", ["203.0.113.9, "], "127.0.0.1"),
-        ("127.0.0.1", ["203.0.113.9\r\nx"], "127.0.0.1"),
-        ("", ["203.0.113.9"], ""),
-    ],
-)
-def test_where_a_client_comes_from(peer: str, forwarded: list[str], address: str) -> None:
-    assert client_address(peer, forwarded) == address
-
-
-@pytest.mark.parametrize(
     "more",
     [
         {},
@@ -275,3 +248,11 @@ def test_nothing_is_accepted_that_the_library_would_refuse(changes: dict[bytes, 
     assert answer.status_code == 101
     assert found.subprotocol == judge.subprotocol
     assert f"Accept: {answer.headers['Sec-WebSocket-Accept']}\r\n".encode() in found.answer
+
+
+def test_a_token_to_resume_with_is_no_attribute() -> None:
+    client = parse_target("/websocket/alice?a=1&resume=00ff&Resume=x")
+    assert client.resume == "00ff"
+    assert client.attributes == {"a": "1", "Resume": "x"}
+    assert parse_target("/websocket/alice?a=1").resume is None
+    assert parse_target("/websocket/alice").resume is None

@@ -140,3 +140,58 @@ async def test_the_pieces_in_which_bytes_come_make_no_difference(
     assert len(answers) == len(pongs) + len(texts)
     assert client.connection._reader is None
     client.connection.close(1000, "")
+
+
+def limited(limit: str) -> float:
+    return float(metrics.LIMITED.labels(limit)._value.get())
+
+
+@pytest.mark.parametrize("size", [4, 300])
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_a_client_that_sends_too_fast_is_closed(
+    house: House, size: int, at_once: bool
+) -> None:
+    house.limit(messages_per_second=1, message_burst=10)
+    before = limited("messages-per-second")
+    client, calm = house.started(), house.started("/websocket/calm")
+    frame = sent(TEXT, b"x" * size)
+    for _ in range(10):
+        client.send(frame)
+    assert client.connection.open
+    for data in [frame * 20] if at_once else [frame] * 20:
+        client.send(data)
+    close = client.closed()
+    assert close is not None
+    assert (close.code, client.connection.open) == (4429, False)
+    assert limited("messages-per-second") == before + 1
+    calm.text(b"ping")
+    assert calm.texts() == [b"pong"]
+
+
+async def test_the_pace_of_clients_changes_at_once(house: House) -> None:
+    client = house.started()
+    client.send(sent(PING) * 5000)
+    house.limit(messages_per_second=1, message_burst=3)
+    # What came before does not count.
+    client.send(sent(PING) * 3)
+    assert client.connection.open
+    house.limit(messages_per_second=0)
+    for _ in range(10):
+        client.send(sent(PING) * 5000)
+        client.transport.drain()
+    assert client.connection.open
+    house.limit(messages_per_second=1, message_burst=3)
+    for _ in range(4):
+        client.send(sent(PONG))
+    assert not client.connection.open
+
+
+async def test_a_message_that_is_too_long_is_counted(house: House) -> None:
+    house.limit(max_message=200)
+    before = limited("max-message")
+    client = house.started()
+    client.send(sent(TEXT, b"x" * 150, fin=False) + sent(CONT, b"x" * 51))
+    close = client.closed()
+    assert close is not None
+    assert close.code == CloseCode.MESSAGE_TOO_BIG
+    assert limited("max-message") == before + 1

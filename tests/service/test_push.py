@@ -311,3 +311,18 @@ def test_what_is_written_is_read_back(value: Any, targets: tuple[str, ...] | Non
         return
     push = Push("some-id", content, targets)
     assert read_push(write_push(push), push.id) == push
+
+
+def test_content_above_the_limit_is_refused_with_its_key() -> None:
+    body = b'{"content":"%s","targetUserList":["a"]}' % (b"x" * 98)
+    assert accept_push(body, max_targets=1, max_content=100).content == b'"%s"' % (b"x" * 98)
+    with pytest.raises(PushError) as caught:
+        accept_push(body, max_targets=1, max_content=99)
+    assert (caught.value.field, caught.value.limit) == ("content", "max-content")
+    assert "100 bytes; expected 99 at most" in caught.value.message
+
+
+def test_too_many_targets_are_refused_with_the_key_of_their_limit() -> None:
+    with pytest.raises(PushError) as caught:
+        accept_push(b'{"content":1,"targetUserList":["a","b"]}', max_targets=1)
+    assert (caught.value.field, caught.value.limit) == ("targetUserList", "max-targets")

@@ -62,9 +62,9 @@ async def test_an_envelope_is_delivered_in_its_order(node: Node) -> None:
 
 async def test_users_who_have_left_are_counted(node: Node) -> None:
     node.join("alice")
-    before = metrics.UNDELIVERED._value.get()
+    before = metrics.GONE._value.get()
     node.receiver.handle(DIRECT, write_envelope([part("p", b"1", "alice", "bob", "carol")]), None)
-    assert metrics.UNDELIVERED._value.get() == before + 2
+    assert metrics.GONE._value.get() == before + 2
 
 
 async def test_an_envelope_disconnects_users_after_their_pushes(node: Node) -> None:

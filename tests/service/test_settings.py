@@ -8,7 +8,9 @@ import pytest
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
+from nacos_boot.http.proxies import NEARBY
 from service.settings import NodeSettings
+from service.settings_auth import ALL
 
 DEFAULTS: dict[str, Any] = {
     "websocket.push.mode": "fanout",
@@ -18,6 +20,18 @@ DEFAULTS: dict[str, Any] = {
     "websocket.ping.interval": timedelta(seconds=25),
     "websocket.ping.timeout": timedelta(seconds=20),
     "websocket.limits.max-connections": 100_000,
+    "websocket.limits.max-connections-per-user": 0,
+    "websocket.limits.max-connections-per-address": 0,
+    "websocket.limits.handshakes-per-second": 0,
+    "websocket.limits.handshake-burst": 1000,
+    "websocket.limits.head-size": 65_536,
+    "websocket.limits.head-timeout": timedelta(seconds=10),
+    "websocket.limits.slow-client": "close",
+    "websocket.limits.messages-per-second": 10_000,
+    "websocket.limits.message-burst": 20_000,
+    "websocket.limits.pushes-per-second": 0,
+    "websocket.limits.push-burst": 1000,
+    "websocket.limits.max-content": 1_048_576,
     "websocket.limits.send-buffer": 1_048_576,
     "websocket.limits.max-message": 65_536,
     "websocket.limits.max-body": 8_388_608,
@@ -28,9 +42,26 @@ DEFAULTS: dict[str, Any] = {
     "websocket.drain.window": timedelta(seconds=5),
     "websocket.handover.limit": timedelta(seconds=30),
     "websocket.redis.key-prefix": "websocket:",
+    "websocket.history.enabled": False,
+    "websocket.history.length": 1000,
+    "websocket.history.all-length": 10_000,
+    "websocket.history.age": timedelta(hours=24),
+    "websocket.history.resume-wait": timedelta(seconds=1),
+    "websocket.api.keys": (),
+    "websocket.allowed-origins": ("*",),
+    "websocket.auth.mode": "none",
+    "websocket.auth.jwt.keys": (),
+    "websocket.auth.jwt.jwks-url": "",
+    "websocket.auth.jwt.jwks-refresh": timedelta(minutes=5),
+    "websocket.auth.jwt.algorithms": ALL,
+    "websocket.auth.jwt.issuer": "",
+    "websocket.auth.jwt.audience": (),
+    "websocket.auth.jwt.leeway": timedelta(minutes=1),
+    "websocket.auth.jwt.require-exp": True,
+    "websocket.trusted-proxies": NEARBY,
     "spring.rabbitmq.host": "127.0.0.1",
     "spring.rabbitmq.port": 5672,
-    "spring.rabbitmq.username": "guest",
+    "spring.rabbitmq.username": "",
     "spring.rabbitmq.virtual-host": "/",
     "spring.data.redis.host": "127.0.0.1",
     "spring.data.redis.port": 6379,
@@ -38,7 +69,7 @@ DEFAULTS: dict[str, Any] = {
     "spring.data.redis.database": 0,
     "spring.data.redis.timeout": timedelta(seconds=1),
 }
-SECRETS = {"spring.rabbitmq.password": "guest", "spring.data.redis.password": ""}
+SECRETS = {"spring.rabbitmq.password": "", "spring.data.redis.password": ""}
 
 
 def tree(key: str, value: Any) -> dict[str, Any]:
@@ -72,7 +103,11 @@ def test_names_and_defaults() -> None:
     secrets = {key: value_of(settings, key).get_secret_value() for key in SECRETS}
     assert secrets == SECRETS
     # And there are no others of ours, or of the servers.
-    found = {key for key, _ in fields(NodeSettings) if not key.startswith(("server.", "logging."))}
+    found = {
+        key
+        for key, _ in fields(NodeSettings)
+        if not key.startswith(("server.", "management.", "logging."))
+    }
     assert found == DEFAULTS.keys() | SECRETS.keys()
 
 
@@ -97,6 +132,8 @@ def test_every_setting_says_what_it_is_for_and_whether_it_is_live() -> None:
         ("websocket.limits.max-connections", "5", 5),
         ("websocket.interop.java", True, True),
         ("websocket.drain.window", "0s", timedelta(0)),
+        ("websocket.trusted-proxies", ["10.1.2.3", " ::1"], ("10.1.2.3/32", "::1/128")),
+        ("websocket.trusted-proxies", [], ()),
         ("spring.data.redis.timeout", "250ms", timedelta(milliseconds=250)),
         # A password that YAML reads as a number.
         ("spring.rabbitmq.username", 12345, "12345"),

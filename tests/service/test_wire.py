@@ -235,3 +235,125 @@ async def test_a_client_cannot_have_answers_pile_up(
             client.send(sent)
             await asyncio.sleep(0)
     assert client.transport.get_write_buffer_size() < 4 * MUCH
+
+
+@pytest.mark.parametrize("over", [1000, 10 * MUCH])
+async def test_who_reads_on_in_time_sees_why_it_was_closed_however_much_waits(
+    house: House, over: int
+) -> None:
+    house.limit(send_buffer=MUCH)
+    client = stuck(house)
+    # One turn's messages are taken whole.
+    await push(house, MUCH + over)
+    assert len(house.hub) == 1
+    await push(house, 10)
+    assert len(house.hub) == 0
+    assert not client.transport.aborted
+    first, last = client.frames()
+    assert len(first.data) == MUCH + over
+    assert Close.parse(last.data).code == 4008
+    # Answers to what it still sends do not pile up.
+    sent = Frame(Opcode.PING, b"x" * 125).serialize(mask=True) * 100
+    for _ in range(50):
+        if not client.transport.lost:
+            client.send(sent)
+            await asyncio.sleep(0)
+    assert client.transport.aborted
+    assert client.transport.get_write_buffer_size() < 3 * MUCH + over
+
+
+# Slow clients whose oldest messages are dropped.
+
+
+def dropped() -> float:
+    return float(metrics.MESSAGES_DROPPED._value.get())
+
+
+def numbers(frames: list[Frame]) -> list[bytes]:
+    return [bytes(frame.data[:3]) for frame in frames]
+
+
+async def push_number(house: House, number: int, size: int) -> None:
+    content = b"%03d" % number + b"x" * (size - 3)
+    house.hub.deliver(Message("id", b'"%s"' % content), None)
+    await asyncio.sleep(0)
+
+
+async def test_the_oldest_messages_are_dropped_for_a_client_that_does_not_read(
+    house: House,
+) -> None:
+    house.limit(send_buffer=10_000, slow_client="drop-oldest")
+    before, closed = dropped(), slow_clients()
+    client, quick = stuck(house), house.started("/websocket/bob")
+    for number in range(30):
+        await push_number(house, number, 1000)
+        assert client.transport.get_write_buffer_size() <= 1100
+    assert len(house.hub) == 2
+    assert numbers(quick.frames()) == [b"%03d" % number for number in range(30)]
+    # The first is with the transport; of the others as many as there is room for.
+    assert dropped() - before == 21
+    assert numbers(client.frames()) == [b"000"]
+    client.transport.stuck = False
+    client.transport.drain()
+    assert numbers(client.frames()) == [b"%03d" % number for number in range(22, 30)]
+    await push_number(house, 30, 1000)
+    assert numbers(client.frames()) == [b"030"]
+    assert (dropped() - before, slow_clients() - closed) == (21, 0)
+
+
+async def test_control_frames_do_not_wait_behind_messages(house: House) -> None:
+    house.limit(send_buffer=10_000, slow_client="drop-oldest")
+    client = stuck(house)
+    for number in range(5):
+        await push_number(house, number, 1000)
+    client.connection.ping(1.0)
+    client.frame(Opcode.PING, b"?")
+    client.text(b"ping")
+    opcodes = [frame.opcode for frame in client.frames()]
+    assert opcodes == [Opcode.TEXT, Opcode.PING, Opcode.PONG]
+    client.transport.stuck = False
+    client.transport.drain()
+    assert client.texts()[-1] == b"pong"
+    # Nor do they pile up.
+    client.transport.stuck = True
+    sent = Frame(Opcode.PING, b"x" * 125).serialize(mask=True) * 20
+    while len(house.hub):
+        client.send(sent)
+        assert client.transport.get_write_buffer_size() < 20_000
+    assert Close.parse(client.frames()[-1].data).code == 4008
+
+
+async def test_who_is_closed_while_messages_wait_gets_them_first(house: House) -> None:
+    house.limit(send_buffer=10_000, slow_client="drop-oldest")
+    client = stuck(house)
+    for number in range(4):
+        await push_number(house, number, 1000)
+    client.connection.close(4001, "leaving")
+    *messages, last = client.frames()
+    assert numbers(messages) == [b"000", b"001", b"002", b"003"]
+    assert Close.parse(last.data).code == 4001
+
+
+async def test_what_slow_client_says_holds_for_the_next_message(house: House) -> None:
+    house.limit(send_buffer=10_000, slow_client="drop-oldest")
+    client = stuck(house)
+    for number in range(20):
+        await push_number(house, number, 1000)
+    client.frames()
+    house.limit(send_buffer=10_000)
+    await push_number(house, 20, 1000)
+    assert len(house.hub) == 0
+    # It is told at once; what waited would hold that up.
+    [last] = client.frames()
+    assert Close.parse(last.data).code == 4008
+
+
+async def test_a_client_that_can_resume_is_closed_instead(house: House) -> None:
+    house.limit(send_buffer=10_000, slow_client="drop-oldest")
+    before = dropped()
+    client = house.started(subprotocols=["cluster.v1"])
+    client.transport.stuck = True
+    for number in range(20):
+        await push_number(house, number, 1000)
+    assert Close.parse(client.frames()[-1].data).code == 4008
+    assert dropped() == before

@@ -169,6 +169,46 @@ def test_a_client_that_does_not_read_is_closed_on_a_real_socket(targets: tuple[s
     on_uvloop(work)
 
 
+def test_frames_are_never_cut_where_the_oldest_are_dropped_on_a_real_socket() -> None:
+    async def work() -> None:
+        async with served() as (house, peer):
+            house.limit(send_buffer=200_000, slow_client="drop-oldest")
+            connection = await peer.connection()
+            await accepted(peer)
+            house.writes.done()
+            count, size = 400, 30_000
+            for number in range(count):
+                # Several in one write, so that what a socket takes ends anywhere.
+                for part in range(3):
+                    content = b'"%06d%s"' % (3 * number + part, b"x" * (size - 6))
+                    house.hub.deliver(Message("id", content), None)
+                await asyncio.sleep(0)
+                assert connection._transport.get_write_buffer_size() < size + 100
+            assert connection.direct is None
+            last = b"%06d" % (3 * count - 1)
+
+            def all_read() -> bool:
+                with contextlib.suppress(BlockingIOError):
+                    while found := peer.socket.recv(1_000_000):
+                        peer.read += found
+                return last in peer.read and connection.direct is not None
+
+            await eventually(all_read)
+            frames = peer.read.partition(b"\r\n\r\n")[2].removeprefix(text_frame(b"pong"))
+            numbers = []
+            while frames:
+                number, content = int(frames[4:10]), frames[4:10] + b"x" * (size - 6)
+                assert frames.startswith(text_frame(content)) is True
+                frames = frames[size + 4 :]
+                numbers.append(number)
+            assert numbers == sorted(set(numbers))
+            assert len(numbers) < 3 * count
+            assert numbers[-6:] == list(range(3 * count - 6, 3 * count))
+            assert len(house.hub) == 1
+
+    on_uvloop(work)
+
+
 def test_a_socket_is_left_to_its_transport_when_the_client_goes() -> None:
     """Its number may be another client's at once, who must not get anything of this one."""
 
