@@ -177,9 +177,17 @@ async def test_limits_of_messages_and_requests(cluster: ClusterUnderTest) -> Non
         )
         status, problem = await node.post(*requests[0])
         assert (status, problem["status"]) == (413, 413)
-        for (path, body), limit in zip(requests[1:], ("2 at most", "3 at most"), strict=True):
+        assert "2048 bytes (websocket.limits.max-body)" in problem["detail"]
+        for (path, body), limit in zip(
+            requests[1:],
+            (
+                "2 at most in one batch (websocket.limits.max-batch)",
+                "3 at most (websocket.limits.max-targets)",
+            ),
+            strict=True,
+        ):
             status, problem = await node.post(path, body)
-            assert (status, limit in str(problem)) == (400, True)
+            assert (status, limit in str(problem)) == (413, True)
 
         # The length of messages is for connections from now on.
         async with await node.connect("late") as late:
@@ -224,6 +232,7 @@ async def send_buffer(cluster: ClusterUnderTest, size: int) -> None:
 @pytest.mark.shows(
     "websocket.drain.notice",
     "websocket.drain.window",
+    "websocket.drain.return-window",
     "gateway.drain.notice",
     "gateway.drain.window",
 )
@@ -234,15 +243,18 @@ async def test_a_node_and_a_gateway_leave_by_the_times_in_force(cluster: Cluster
     node = await cluster.add_node()
     direct = [await node.connect(f"direct-{number}") for number in range(20)]
     # Both were started with 0 to 300 ms.
-    drain = {"drain": {"notice": "1500ms", "window": "1s"}}
-    await cluster.edit_nodes({"websocket": drain})
-    await cluster.edit_gateway({"gateway": drain})
+    drain = {"notice": "1500ms", "window": "1s"}
+    await cluster.edit_nodes({"websocket": {"drain": {**drain, "return-window": "5s"}}})
+    await cluster.edit_gateway({"gateway": {"drain": drain}})
     await in_force(node, cluster.nodes[0])
     await in_force(gateway, cluster.gateway)
     left = await asyncio.gather(leave(node, direct), leave(gateway, behind))
     for first, last in left:
         assert first > 1.4
         assert last - first > 0.7
+    hints = [float(str(client.close_reason).split()[-2]) for client in direct]
+    # The last of 20 is closed after almost a second, to be back after almost five.
+    assert 3.5 < max(hints) < 4.0
 
 
 async def in_force(program: Program, like: Program) -> None:

@@ -165,6 +165,13 @@ async def test_a_start_with_a_wrong_rabbitmq_password_names_the_setting(
     await fails(node, "'guest'", "spring.rabbitmq.password")
 
 
+async def test_a_start_without_a_rabbitmq_account_uses_none_that_everybody_knows(
+    cluster: ClusterUnderTest,
+) -> None:
+    node = cluster.spawn("service", RABBITMQ_USERNAME="", RABBITMQ_PASSWORD="", **SOON)
+    await fails(node, "no account for RabbitMQ", "spring.rabbitmq.username")
+
+
 async def test_a_start_waits_for_a_server_that_comes_within_the_window(
     cluster: ClusterUnderTest,
 ) -> None:

@@ -7,6 +7,7 @@ import ssl
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -62,12 +63,17 @@ class Secured:
         return f"https://{LOOPBACK}:{program.port}{path}"
 
 
-def server_tls(authority: Authority, *alpn: str) -> ssl.SSLContext:
-    folder = authority.file.parent
-    certificate, key = authority.issue().write(folder)
+def server_tls(
+    authority: Authority, *alpn: str, address: str = LOOPBACK, strict: bool = False
+) -> ssl.SSLContext:
+    """Give a server's context; a `strict` one wants its clients' certificates."""
+    certificate, key = authority.issue(address).write(authority.file.parent)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate, key)
     context.set_alpn_protocols(alpn)
+    if strict:
+        context.load_verify_locations(authority.file)
+        context.verify_mode = ssl.CERT_REQUIRED
     return context
 
 
@@ -274,3 +280,137 @@ async def test_a_gateway_that_does_the_tls_of_plain_nodes_drains_with_a_close_fr
         await client.recv()
     assert caught.value.rcvd is not None
     assert caught.value.rcvd.code == 4001
+
+
+PASSWORD = "opens the key"
+ELSEWHERE = "192.0.2.1"
+PEER_KEYS = (
+    "bundle",
+    "trust-certificate",
+    "certificate",
+    "certificate-private-key",
+    "key-password",
+    "verify-hostname",
+)
+
+
+def peer_keys(*sections: str) -> list[str]:
+    return [f"{section}.{key}" for section in sections for key in PEER_KEYS]
+
+
+def strict_peer(authority: Authority, folder: Path, *, bundle: bool) -> tuple[Any, Any]:
+    """Give an `ssl` section for a server that wants a certificate and is named otherwise.
+
+    Each of its keys is needed. With it comes the section `spring.ssl`, for a bundle.
+    """
+    folder.mkdir()
+    certificate, key = authority.issue(password=PASSWORD.encode()).write(folder)
+    if not bundle:
+        section = {
+            "trust-certificate": str(authority.file),
+            "certificate": str(certificate),
+            "certificate-private-key": str(key),
+            "key-password": PASSWORD,
+        }
+        return {**section, "verify-hostname": False}, {}
+    stores = {
+        "keystore": {
+            "certificate": str(certificate),
+            "private-key": str(key),
+            "private-key-password": PASSWORD,
+        },
+        "truststore": {"certificate": str(authority.file)},
+    }
+    return {"bundle": "ours", "verify-hostname": False}, {"bundle": {"pem": {"ours": stores}}}
+
+
+@pytest.mark.shows(
+    "spring.rabbitmq.ssl.enabled",
+    "spring.data.redis.ssl.enabled",
+    *peer_keys("spring.rabbitmq.ssl", "spring.data.redis.ssl"),
+)
+@pytest.mark.parametrize("bundle", [False, True])
+async def test_nodes_move_to_servers_by_tls_while_clients_stay(
+    cluster: ClusterUnderTest, servers: Servers, tmp_path: Path, bundle: bool
+) -> None:
+    authority = Authority(tmp_path)
+    section, spring_ssl = strict_peer(authority, tmp_path / "own", bundle=bundle)
+    section["enabled"] = True
+    strict = server_tls(authority, address=ELSEWHERE, strict=True)
+    async with (
+        tls_in_front_of(servers.ports.redis, strict) as redis,
+        tls_in_front_of(servers.ports.rabbitmq, strict) as rabbit,
+        await cluster.nodes[0].connect("moved-to-tls") as client,
+    ):
+        await cluster.edit_nodes(
+            {
+                "spring": {
+                    "ssl": spring_ssl,
+                    "rabbitmq": {"port": rabbit, "ssl": section},
+                    "data": {"redis": {"port": redis, "ssl": section}},
+                }
+            }
+        )
+
+        async def moved(node: Program, kind: str, port: int) -> bool:
+            _, health = await node.get("/actuator/health")
+            return str(
+                health["components"][kind]["details"]["address"]
+            ) == f"{LOOPBACK}:{port}" or (
+                str(health["components"][kind]["details"]["address"]).startswith(
+                    f"{LOOPBACK}:{port}/"
+                )
+            )
+
+        for node in cluster.nodes:
+            await eventually(lambda node=node: moved(node, "rabbit", rabbit), limit=30)
+            await eventually(lambda node=node: moved(node, "redis", redis), limit=30)
+        await cluster.nodes[1].push("by tls", "moved-to-tls")
+        assert await client.recv() == "by tls"
+        await cluster.edit_nodes({})
+        for node in cluster.nodes:
+            await eventually(
+                lambda node=node: moved(node, "rabbit", servers.ports.rabbitmq), limit=30
+            )
+            await eventually(lambda node=node: moved(node, "redis", servers.ports.redis), limit=30)
+
+
+@pytest.mark.shows(*peer_keys("gateway.nodes.ssl"))
+@pytest.mark.parametrize("bundle", [False, True])
+async def test_the_gateway_learns_live_how_to_reach_nodes_by_tls(
+    cluster: ClusterUnderTest, tmp_path: Path, bundle: bool
+) -> None:
+    authority = Authority(tmp_path)
+    certificate, key = authority.issue(ELSEWHERE).write(tmp_path)
+    service = f"websocket-strict-{bundle}".lower()
+    node = cluster.spawn(
+        "service",
+        SPRING_CLOUD_NACOS_DISCOVERY_SERVICE=service,
+        SERVER_SSL_CERTIFICATE=str(certificate),
+        SERVER_SSL_CERTIFICATEPRIVATEKEY=str(key),
+        SERVER_SSL_TRUSTCERTIFICATE=str(authority.file),
+        SERVER_SSL_CLIENTAUTH="need",
+    )
+    section, spring_ssl = strict_peer(authority, tmp_path / "own", bundle=bundle)
+    await cluster.edit_gateway({"gateway": {"service-name": service}})
+
+    async def listed() -> bool:
+        _, body = await cluster.gateway.get("/api/nodes")
+        assert node.child.alive, node.child.output()
+        return [item["address"] for item in body["nodes"]] == [f"{LOOPBACK}:{node.port}"]
+
+    await eventually(listed, limit=30)
+    with pytest.raises(ConnectionClosed) as caught:
+        await cluster.gateway.connect("strict")
+    assert caught.value.rcvd is not None
+    assert caught.value.rcvd.code == 4503
+    await cluster.edit_gateway(
+        {
+            "spring": {"ssl": spring_ssl},
+            "gateway": {"service-name": service, "set-aside": "0s", "nodes": {"ssl": section}},
+        }
+    )
+
+    async with await cluster.gateway.connect("strict") as client:
+        await cluster.gateway.push("by tls", "strict")
+        assert await client.recv() == "by tls"

@@ -96,8 +96,14 @@ async def test_what_is_no_handshake_gets_the_http_error(request_head: bytes, sta
         assert not node.visits
 
 
-async def test_a_node_gets_the_clients_headers_and_who_it_is() -> None:
-    async with FakeNode(echo) as node, gateway(node) as gate:
+@pytest.mark.parametrize(
+    ("trusted", "address", "scheme", "port"),
+    [([], "127.0.0.1", "http", "80"), (["127.0.0.1"], "6.6.6.6", "https", "443")],
+)
+async def test_a_node_gets_the_clients_headers_and_who_it_is(
+    trusted: list[str], address: str, scheme: str, port: str
+) -> None:
+    async with FakeNode(echo) as node, gateway(node, trusted_proxies=trusted) as gate:
         reader, writer = await gate.connect()
         writer.write(
             handshake(
@@ -118,10 +124,10 @@ async def test_a_node_gets_the_clients_headers_and_who_it_is() -> None:
         assert visit.head.startswith("GET /websocket/alice?room=1 HTTP/1.1\r\n")
         expected = {
             "Host": "gateway.test",
-            "X-Forwarded-For": "127.0.0.1",
-            "X-Forwarded-Proto": "http",
+            "X-Forwarded-For": address,
+            "X-Forwarded-Proto": scheme,
             "X-Forwarded-Host": "gateway.test",
-            "X-Forwarded-Port": "80",
+            "X-Forwarded-Port": port,
             "X-Gateway-Attempt": "1",
             "X-Own": "kept",
             "Cookie": "a=b",

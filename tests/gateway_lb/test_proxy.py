@@ -90,16 +90,27 @@ async def test_a_request_and_its_answer_pass_unchanged() -> None:
         assert b'"target": "/api/%7Ex;y?a=%zz&b"' in answered
 
 
-async def test_headers_of_one_connection_stop_at_the_gateway_and_the_client_is_named() -> None:
+@pytest.mark.parametrize(
+    ("trusted", "address", "scheme"),
+    [([], "127.0.0.1", "http"), (["127.0.0.0/8"], "6.6.6.6", "https")],
+)
+async def test_headers_of_one_connection_stop_at_the_gateway_and_the_client_is_named(
+    trusted: list[str], address: str, scheme: str
+) -> None:
     async def handler(request: web.Request) -> web.Response:
         answer = await mirror(request)
         answer.headers.update({"X-Node": "1", "X-Hop": "2", "Connection": "X-Hop"})
         answer.headers["Keep-Alive"] = "timeout=5"
         return answer
 
-    async with node_api(handler) as node, gateway(node) as gate, client(gate) as http:
+    async with (
+        node_api(handler) as node,
+        gateway(node, trusted_proxies=trusted) as gate,
+        client(gate) as http,
+    ):
         headers = {
-            "X-Forwarded-For": "6.6.6.6",
+            "X-Forwarded-For": "7.7.7.7, 6.6.6.6",
+            "X-Forwarded-Proto": "https",
             "Forwarded": "for=6.6.6.6",
             "Connection": "X-Mine",
             "X-Mine": "1",
@@ -109,8 +120,8 @@ async def test_headers_of_one_connection_stop_at_the_gateway_and_the_client_is_n
         async with http.get("/openapi.json", headers=headers) as answer:
             seen = dict((await answer.json())["headers"])
             got = answer.headers
-        assert seen["x-forwarded-for"] == "127.0.0.1"
-        assert seen["x-forwarded-proto"] == "http"
+        assert seen["x-forwarded-for"] == address
+        assert seen["x-forwarded-proto"] == scheme
         assert seen["x-forwarded-host"] == seen["host"] == f"127.0.0.1:{gate.port}"
         assert seen["x-forwarded-port"] == str(gate.port)
         assert seen["x-kept"] == "é"

@@ -1,0 +1,1 @@
+"""Bytes and texts that nobody would write, at every place where something is read."""
