@@ -12,8 +12,14 @@ from nacos_boot.http.proxies import NEARBY
 from service.settings import NodeSettings
 from service.settings_auth import ALL
 
+SERVERS = ("spring.rabbitmq", "spring.data.redis")
 DEFAULTS: dict[str, Any] = {
     "websocket.push.mode": "fanout",
+    "websocket.push.max-wait": timedelta(seconds=10),
+    "websocket.push.idempotency-ttl": timedelta(hours=24),
+    "websocket.resend.buffer": 33_554_432,
+    "websocket.resend.age": timedelta(minutes=1),
+    "websocket.drain.return-window": timedelta(seconds=8),
     "websocket.node.heartbeat-cron": "*/10 * * * * *",
     "websocket.node.ttl": timedelta(seconds=15),
     "websocket.node.public-url": "",
@@ -68,8 +74,23 @@ DEFAULTS: dict[str, Any] = {
     "spring.data.redis.username": "",
     "spring.data.redis.database": 0,
     "spring.data.redis.timeout": timedelta(seconds=1),
+    **{
+        f"{server}.ssl.{key}": default
+        for server in SERVERS
+        for key, default in (
+            ("enabled", False),
+            ("bundle", ""),
+            ("trust-certificate", ""),
+            ("certificate", ""),
+            ("verify-hostname", True),
+        )
+    },
 }
-SECRETS = {"spring.rabbitmq.password": "", "spring.data.redis.password": ""}
+SECRETS = {
+    f"{server}.{key}": ""
+    for server in SERVERS
+    for key in ("password", "ssl.certificate-private-key", "ssl.key-password")
+}
 
 
 def tree(key: str, value: Any) -> dict[str, Any]:
