@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from devtools.bench import bench
+from devtools.bench import bench, faults
 from devtools.compose import find_compose
 from devtools.down import down
 from devtools.paths import USUAL
@@ -17,11 +17,13 @@ from devtools.waiting import StartError
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command; returns the exit code."""
-    # Their arguments belong to pytest and the benchmarks, options included.
+    # Their arguments belong to pytest, the benchmarks and the faults, options included.
     if arguments and arguments[0] == "test":
         return test(arguments[1:])
     if arguments and arguments[0] == "bench":
         return bench(arguments[1:])
+    if arguments and arguments[0] == "faults":
+        return faults(arguments[1:])
     try:
         return _run(_parser().parse_args(arguments))
     except (StartError, PortError) as error:
@@ -57,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("engine", help="exit 0 when Docker Compose would be used, else 1")
     commands.add_parser("test", help="static checks, then pytest with the given arguments")
     commands.add_parser("bench", help="run the benchmarks")
+    commands.add_parser("faults", help="let every fault happen to a cluster under load")
     return parser
 
 
