@@ -15,7 +15,7 @@ from pamqp.header import ContentHeader, ProtocolHeader
 from devtools.ports import LOOPBACK
 from devtools.rabbitmq import PASSWORD, USER
 from devtools.waiting import StartError
-from service.amqp import FANOUT
+from service.broker.amqp import FANOUT
 
 _CHANNEL = 1
 # RabbitMQ's own limit.

@@ -1,8 +1,8 @@
 """What the node's health depends on."""
 
 from nacos_boot.actuator.health import Health, HealthRegistry, Status
-from service.broker import Broker
-from service.directories import Directories
+from service.broker.broker import Broker
+from service.directory.directories import Directories
 
 
 def add_indicators(health: HealthRegistry, broker: Broker, directories: Directories) -> None:

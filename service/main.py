@@ -17,35 +17,35 @@ from nacos_boot.start.bootstrap import Bootstrap
 from nacos_boot.start.startup import StartError, retried
 from nacos_boot.tls.port import port_tls
 from service import metrics
-from service.access import node_access
-from service.admission import Admission
-from service.app import build_app
-from service.beginning import begin_together
-from service.broker import Broker
-from service.connection import connection_class
-from service.directories import Directories
-from service.door import Door
-from service.drain import send_away
-from service.foreign import ForeignNodes
-from service.handover import Standing
-from service.head_limits import limited_http
-from service.history_switch import HistorySwitch
-from service.hub import Hub
+from service.api.access import node_access
+from service.api.app import build_app
+from service.api.users import Users
+from service.auth.admission import Admission
+from service.auth.token_expiry import close_expired
+from service.broker.broker import Broker
+from service.broker.repair import Repair
+from service.clients.connection import connection_class
+from service.clients.door import Door
+from service.clients.drain import send_away
+from service.clients.head_limits import limited_http
+from service.clients.hub import Hub
+from service.clients.ping import ping_clients
+from service.directory.directories import Directories
+from service.directory.foreign import ForeignNodes
+from service.directory.node_record import NodeRecord
+from service.directory.redis_store import StoreError
+from service.directory.sweeper import Sweeper
+from service.history.switch import HistorySwitch
 from service.indicators import add_indicators
-from service.node_record import NodeRecord
-from service.peers import NODE_ID, RABBITMQ, REDIS, NodeList
-from service.ping import ping_clients
-from service.push_request import PushRequests
-from service.pusher import Pusher
-from service.receiver import Receiver
-from service.redis_store import StoreError
-from service.repair import Repair
-from service.report_gathering import Gathering
-from service.reporter import Reporter
+from service.moving.beginning import begin_together
+from service.moving.handover import Standing
+from service.moving.peers import NODE_ID, RABBITMQ, REDIS, NodeList
+from service.push.push_request import PushRequests
+from service.push.pusher import Pusher
+from service.push.receiver import Receiver
+from service.push.report_gathering import Gathering
+from service.push.reporter import Reporter
 from service.settings import NodeSettings, PushMode
-from service.sweeper import Sweeper
-from service.token_expiry import close_expired
-from service.users import Users
 
 log = logging.getLogger(__name__)
 

@@ -10,11 +10,11 @@ from nacos_boot.settings import Duration, DurationOrZero, OpenSection, Section, 
 from nacos_boot.settings.cron import CronError, SpringCron
 from nacos_boot.settings.spring import LoggingSection, ManagementSection, ServerSection
 from nacos_boot.tls.settings import use_bundles
-from service.settings_access import ApiSection
-from service.settings_auth import AllowedOrigin, AuthSection
-from service.settings_history import HistorySection
-from service.settings_limits import LimitsSection
-from service.settings_resend import ResendSection
+from service.api.settings import ApiSection
+from service.auth.settings import AllowedOrigin, AuthSection
+from service.broker.settings import ResendSection
+from service.clients.settings import LimitsSection
+from service.history.settings import HistorySection
 from service.settings_servers import SpringSection
 
 PushMode = Literal["fanout", "routed"]

@@ -11,7 +11,7 @@ from devtools.settings_page import COMMAND, PAGE, settings_page
 from gateway_lb.settings import GatewaySettings
 from nacos_boot.start.local_settings import BootstrapSettings
 from nacos_boot.tools.setting_list import settings_of
-from service import close_codes
+from service.clients import close_codes
 from service.settings import NodeSettings
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -12,7 +12,7 @@ import socket
 
 from bench.peers.orders import PAYLOAD, ordered, port
 from devtools.ports import LOOPBACK
-from service.frames import text_frame
+from service.clients.frames import text_frame
 
 _FRAME = text_frame(PAYLOAD.encode())
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"

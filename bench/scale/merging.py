@@ -7,8 +7,8 @@ is, the more goes together; and the more nodes there are, the fewer of those are
 
 from dataclasses import dataclass
 
-from service.publication import MAX_PARTS
-from service.pusher import MAX_MERGED, MAX_UNDER_WAY
+from service.broker.publication import MAX_PARTS
+from service.push.pusher import MAX_MERGED, MAX_UNDER_WAY
 
 _HALVINGS = 40
 _STRIDE = 1.05

@@ -7,8 +7,8 @@ import random
 from collections import Counter, deque
 
 from bench.scale.merging import Cycle, Homes, PusherCosts
-from service.publication import MAX_PARTS
-from service.pusher import MAX_MERGED, MAX_UNDER_WAY
+from service.broker.publication import MAX_PARTS
+from service.push.pusher import MAX_MERGED, MAX_UNDER_WAY
 
 
 def simulate(

@@ -9,8 +9,8 @@ from bench.peers.orders import PAYLOAD
 from devtools.ports import free_port
 from devtools.servers import Servers
 from devtools.waiting import StartError
-from service.amqp import FANOUT
-from service.push import read_push
+from service.broker.amqp import FANOUT
+from service.push.push import read_push
 
 
 async def test_a_burst_reaches_the_exchange_as_pushes_to_everyone(servers: Servers) -> None:

@@ -3,8 +3,8 @@ import json
 import pytest
 
 from bench.push_texts import EXPECTED, batches, content, push, stamped, to_all
-from service.batch import read_batch
-from service.push import accept_push
+from service.push.batch import read_batch
+from service.push.push import accept_push
 
 
 def test_what_is_pushed_is_what_the_client_of_that_number_expects() -> None:

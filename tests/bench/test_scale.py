@@ -11,7 +11,7 @@ from bench.scale.pusher import simulate
 from bench.scale.servers import servers_of
 from bench.scale.sizing import most_pushes, reserve, smallest
 from bench.scale.workload import LIMITS, Limits, Workload
-from service.pusher import MAX_MERGED
+from service.push.pusher import MAX_MERGED
 from service.settings import PushMode
 from tests.bench.scale_costs import only
 

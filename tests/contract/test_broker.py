@@ -8,10 +8,10 @@ from datetime import timedelta
 import pytest
 
 from devtools.servers import Servers
-from service.amqp import DIRECT, FANOUT
-from service.broker import Broker
-from service.confirms import Outcome
-from service.publication import Publication
+from service.broker.amqp import DIRECT, FANOUT
+from service.broker.broker import Broker
+from service.broker.confirms import Outcome
+from service.broker.publication import Publication
 from tests.rabbit import local_rabbit
 from tests.service.fake_servers import FakeBroker, FakeRabbit
 from tests.waiting import eventually

@@ -9,10 +9,10 @@ import pytest
 import redis.asyncio as redis
 
 from devtools.servers import Servers
-from service.history_position import START, ms_of, number_of, position
-from service.history_store import LIFE, Addition, HistoryStore, Item, Span
-from service.redis_store import RedisStore, StoreError
-from service.settings_history import HistorySection
+from service.directory.redis_store import RedisStore, StoreError
+from service.history.position import START, ms_of, number_of, position
+from service.history.settings import HistorySection
+from service.history.store import LIFE, Addition, HistoryStore, Item, Span
 from service.settings_servers import RedisSection
 from tests.service.fake_history import FakeHistoryStore
 from tests.waiting import eventually

@@ -9,8 +9,8 @@ import pytest
 
 from devtools.ports import free_port
 from devtools.servers import Servers
-from service.idempotency_store import KeyStore, RedisKeyStore
-from service.redis_store import RedisStore, StoreError
+from service.directory.redis_store import RedisStore, StoreError
+from service.push.idempotency_store import KeyStore, RedisKeyStore
 from service.settings_servers import RedisSection
 from tests.service.fake_keys import FakeKeyStore
 from tests.waiting import eventually

@@ -11,8 +11,8 @@ import pytest
 from devtools.ports import free_port
 from devtools.servers import Servers
 from nacos_boot.start.startup import StartError
-from service.directory import Keys
-from service.redis_store import RedisStore, StoreError
+from service.directory.directory import Keys
+from service.directory.redis_store import RedisStore, StoreError
 from service.settings_servers import RedisSection
 from tests.service.fake_servers import FakeStore
 from tests.waiting import eventually

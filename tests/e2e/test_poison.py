@@ -10,8 +10,8 @@ from typing import Any
 import aio_pika
 import pytest
 
-from service.amqp import DIRECT, FANOUT
-from service.amqp_consumer import MAX_ASIDE
+from service.broker.amqp import DIRECT, FANOUT
+from service.broker.amqp_consumer import MAX_ASIDE
 from tests.cluster import ClusterUnderTest, Program
 from tests.e2e.test_death import node_id_of
 from tests.e2e.test_push import amqp, take_dead

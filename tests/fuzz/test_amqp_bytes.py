@@ -6,11 +6,19 @@ from hypothesis import strategies as st
 from pamqp import commands
 from pamqp.header import ContentHeader
 
-from service import amqp_tap
-from service.amqp_frames import HEARTBEAT_FRAME, read_properties
-from service.amqp_origin import NUMBER, ORIGIN, Origin
+from service.broker import amqp_tap
+from service.broker.amqp_frames import HEARTBEAT_FRAME, read_properties
+from service.broker.amqp_origin import NUMBER, ORIGIN, Origin
 from tests.fuzz.splits import PLACES, pieces
-from tests.service.test_amqp_tap import FOR_CLIENT, FOR_SINK, MINE, STREAM, TOLD, Wire, message
+from tests.service.broker.test_amqp_tap import (
+    FOR_CLIENT,
+    FOR_SINK,
+    MINE,
+    STREAM,
+    TOLD,
+    Wire,
+    message,
+)
 
 BROKEN = st.tuples(st.integers(0, len(STREAM) - 1), st.integers(0, 3), st.binary(max_size=4))
 """Where the stream is broken, how many bytes are gone there, and what stands in their place."""

@@ -12,7 +12,7 @@ from websockets.server import ServerProtocol
 
 from tests.e2e.conformance_cases import frame
 from tests.fuzz.splits import PLACES, pieces
-from tests.service.clients import Client, House
+from tests.service.raw_clients import Client, House
 
 MAX_MESSAGE = 300
 NOT_TEXT = 1007

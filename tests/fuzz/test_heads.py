@@ -9,7 +9,7 @@ from websockets.server import ServerProtocol
 
 from gateway_lb.answer import BadAnswerError, answer_body, answer_to_client, parse_answer
 from gateway_lb.head import NoHandshakeError, parse_handshake, request_to_node
-from service.handshake import choose_subprotocol, parse_target, read_ordinary
+from service.clients.handshake import choose_subprotocol, parse_target, read_ordinary
 from tests.gateway_lb.fakes import KEY
 
 HEAD: list[tuple[bytes, bytes]] = [

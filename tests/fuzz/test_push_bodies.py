@@ -7,11 +7,11 @@ from typing import Any
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from service.batch import BatchError, accept_batch
-from service.envelope import read_envelope
-from service.frames import Message
-from service.notes import read_notes
-from service.push import PushError, accept_push, read_push, write_push
+from service.broker.envelope import read_envelope
+from service.broker.notes import read_notes
+from service.clients.frames import Message
+from service.push.batch import BatchError, accept_batch
+from service.push.push import PushError, accept_push, read_push, write_push
 from service.user_id import is_user_id
 
 names = st.sampled_from(

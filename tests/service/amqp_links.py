@@ -7,12 +7,12 @@ from typing import Any
 import aio_pika
 from aio_pika.abc import AbstractChannel
 
-from service.amqp import DIRECT
-from service.amqp_consumer import AmqpConsumer
-from service.amqp_publisher import AmqpPublisher
-from service.amqp_queue import NodeQueues
-from service.publication import Publication
-from service.push import PushError
+from service.broker.amqp import DIRECT
+from service.broker.amqp_consumer import AmqpConsumer
+from service.broker.amqp_publisher import AmqpPublisher
+from service.broker.amqp_queue import NodeQueues
+from service.broker.publication import Publication
+from service.push.push import PushError
 from tests.rabbit import local_rabbit
 from tests.waiting import eventually
 

@@ -6,10 +6,10 @@ import uuid
 from datetime import timedelta
 from typing import Literal
 
-from service.broker import Broker
-from service.confirms import Outcome
-from service.handover import Peer, Peers
-from service.publication import Publication
+from service.broker.broker import Broker
+from service.broker.confirms import Outcome
+from service.broker.publication import Publication
+from service.moving.handover import Peer, Peers
 from service.settings_servers import RabbitSection
 
 

@@ -4,14 +4,14 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
-from service.directory import Directory, Keys
-from service.hub import Hub
-from service.node_record import NodeRecord
-from service.push import Push, new_push_id
-from service.pusher import Pusher
-from service.receiver import Receiver
-from service.report_gathering import Gathering
-from service.reporter import Reporter
+from service.clients.hub import Hub
+from service.directory.directory import Directory, Keys
+from service.directory.node_record import NodeRecord
+from service.push.push import Push, new_push_id
+from service.push.pusher import Pusher
+from service.push.receiver import Receiver
+from service.push.report_gathering import Gathering
+from service.push.reporter import Reporter
 from service.settings import PushMode
 from tests.service.fake_servers import FakeBroker, FakeRabbit, FakeStore
 from tests.service.fake_sockets import FakeSocket

@@ -11,8 +11,8 @@ from aio_pika.abc import AbstractChannel
 
 from devtools.ports import LOOPBACK
 from devtools.servers import Servers
-from service import amqp_consumer, amqp_link, amqp_publisher
-from service.amqp_publisher import AmqpPublisher
+from service.broker import amqp_consumer, amqp_link, amqp_publisher
+from service.broker.amqp_publisher import AmqpPublisher
 from tests.rabbit import local_rabbit
 from tests.service.amqp_links import Start
 from tests.service.cluster_in_memory import MemoryCluster, MemoryNode

@@ -7,10 +7,10 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 
-from service.history_position import START, Position, ms_of, number_of, position
-from service.history_store import Addition, Head, Heads, HistoryStore, Item, Span, Stream
-from service.redis_store import StoreError
-from service.settings_history import HistorySection
+from service.directory.redis_store import StoreError
+from service.history.position import START, Position, ms_of, number_of, position
+from service.history.settings import HistorySection
+from service.history.store import Addition, Head, Heads, HistoryStore, Item, Span, Stream
 
 _numbers = itertools.count(1)
 

@@ -3,7 +3,7 @@
 import asyncio
 from datetime import timedelta
 
-from service.redis_store import StoreError
+from service.directory.redis_store import StoreError
 
 
 class FakeKeyStore:

@@ -9,11 +9,11 @@ from datetime import timedelta
 from typing import Any
 
 from nacos_boot.start.startup import StartError
-from service.amqp import DIRECT, FANOUT
-from service.amqp_consumer import Handler
-from service.confirms import Outcome
-from service.publication import Publication
-from service.redis_store import StoreError
+from service.broker.amqp import DIRECT, FANOUT
+from service.broker.amqp_consumer import Handler
+from service.broker.confirms import Outcome
+from service.broker.publication import Publication
+from service.directory.redis_store import StoreError
 
 _numbers = itertools.count(1)
 

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from service.frames import NO_TAIL
-from service.row import Row, Socket
+from service.clients.frames import NO_TAIL
+from service.clients.row import Row, Socket
 
 
 class FakeSocket:

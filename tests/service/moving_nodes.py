@@ -5,12 +5,12 @@ from collections.abc import Collection
 from typing import Any
 
 from nacos_boot.config.live import LiveSettings
-from service.directories import Directories
-from service.directory import Keys
-from service.handover import Peer, Peers
-from service.hub import Hub
-from service.node_record import NodeRecord
-from service.redis_side import redis_server
+from service.clients.hub import Hub
+from service.directory.directories import Directories
+from service.directory.directory import Keys
+from service.directory.node_record import NodeRecord
+from service.directory.redis_side import redis_server
+from service.moving.handover import Peer, Peers
 from service.settings import NodeSettings
 from service.settings_servers import RedisSection
 from tests.service.fake_servers import FakeStore

@@ -8,13 +8,13 @@ from datetime import timedelta
 import msgspec
 
 from nacos_boot.config.live import LiveSettings
-from service.amqp import DIRECT
-from service.broker import Broker
-from service.confirms import Outcome
-from service.envelope import Part, read_envelope, write_envelope
-from service.publication import Publication, Way
-from service.push import Push, new_push_id, read_push, write_push
-from service.repair import Repair
+from service.broker.amqp import DIRECT
+from service.broker.broker import Broker
+from service.broker.confirms import Outcome
+from service.broker.envelope import Part, read_envelope, write_envelope
+from service.broker.publication import Publication, Way
+from service.broker.repair import Repair
+from service.push.push import Push, new_push_id, read_push, write_push
 from service.settings import NodeSettings
 from tests.rabbit import local_rabbit
 

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from nacos_boot.http.proxies import NEARBY
+from service.auth.settings import ALL
 from service.settings import NodeSettings
-from service.settings_auth import ALL
 
 SERVERS = ("spring.rabbitmq", "spring.data.redis")
 DEFAULTS: dict[str, Any] = {

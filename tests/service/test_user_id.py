@@ -13,12 +13,12 @@ from quart import Quart
 
 from nacos_boot.config.live import LiveSettings
 from nacos_boot.http.proxies import TrustedProxies
-from service.access import node_access
-from service.api import node_api
-from service.directory import Keys
-from service.envelope import Part, read_envelope, write_envelope
-from service.handshake import UserRefusedError, parse_target
-from service.push import PushError, accept_push, read_push
+from service.api.access import node_access
+from service.api.api import node_api
+from service.broker.envelope import Part, read_envelope, write_envelope
+from service.clients.handshake import UserRefusedError, parse_target
+from service.directory.directory import Keys
+from service.push.push import PushError, accept_push, read_push
 from service.settings import NodeSettings
 from service.user_id import USER_ID, is_user_id
 from tests.service.cluster_in_memory import MemoryCluster

@@ -13,8 +13,8 @@ from bench.scale.measure.measured import Measured
 from bench.scale.measure.redis_costs import HOME, record
 from devtools.ports import LOOPBACK, Ports
 from devtools.redis import RedisServer
-from service.directory import Directory, Keys
-from service.redis_store import RedisStore
+from service.directory.directory import Directory, Keys
+from service.directory.redis_store import RedisStore
 from service.settings_servers import RedisSection
 
 _USERS = 10_000

@@ -15,9 +15,9 @@ from bench.cpu import Cores, confined, cpu_seconds
 from bench.scale.measure.measured import Measured
 from devtools.ports import LOOPBACK, Ports
 from devtools.redis import RedisServer
-from service.directory import Keys
-from service.node_record import NodeRecord, write_record
-from service.redis_store import RedisStore
+from service.directory.directory import Keys
+from service.directory.node_record import NodeRecord, write_record
+from service.directory.redis_store import RedisStore
 from service.settings_servers import RedisSection
 
 _USERS = 100_000

@@ -1,0 +1,1 @@
+"""Who may come in: origins, tokens and the keys that prove them."""

@@ -1,0 +1,1 @@
+"""RabbitMQ: what nodes say to each other, and that none of it is lost on the way."""

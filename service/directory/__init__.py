@@ -1,0 +1,1 @@
+"""The Directory: where users and nodes are, in Redis."""

@@ -1,0 +1,1 @@
+"""At least once: pushes kept in Redis, for clients that come back."""

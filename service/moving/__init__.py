@@ -1,0 +1,1 @@
+"""Moving to another RabbitMQ or Redis together with the other nodes."""

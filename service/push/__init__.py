@@ -1,0 +1,1 @@
+"""Pushes: read, planned, sent, delivered and reported."""
