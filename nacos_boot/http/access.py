@@ -12,11 +12,12 @@ from typing import Any, TypeVar
 import msgspec
 from prometheus_client import Counter
 from pydantic import BaseModel
-from quart import Quart, Response
+from quart import Quart, Request, Response
 from quart.globals import app_ctx, request_ctx
 
 from nacos_boot.config.live import LiveSettings
 from nacos_boot.http.api_keys import ApiKeySection, KeyRing
+from nacos_boot.http.guarded import GuardedQuart
 from nacos_boot.http.problem import problem
 from nacos_boot.http.proxies import TrustedProxies, nearby
 
@@ -105,7 +106,14 @@ class Access:
 
     def guard(self, app: Quart) -> None:
         """Judge each call to the app before its route is run."""
-        app.before_request(self._check)
+        if isinstance(app, GuardedQuart):
+            app.check = self.check
+            return
+
+        async def before_request() -> Response | None:
+            return self.check(request_ctx.request)
+
+        app.before_request(before_request)
 
     def judge(self, scope: str, peer: str, headers: Sequence[tuple[bytes, bytes]]) -> Caller:
         """Say who calls and whether they may. Header names are in small letters."""
@@ -115,8 +123,8 @@ class Access:
             told = [value.decode("latin-1") for name, value in read if name == _FORWARDED_FOR]
             if told:
                 address = self._proxies.client(peer, told)
-                if not self._ring and peer in nearby and not self._proxies.trusts(peer):
-                    return Caller(address, None, self._behind_a_stranger(peer))
+                if not self._ring and address in nearby and not self._proxies.knows(peer, told):
+                    return Caller(address, None, self._behind_a_stranger(address))
         if self._ring:
             return self._by_key(scope, address, read)
         if address in nearby:
@@ -152,8 +160,9 @@ class Access:
 
     def _behind_a_stranger(self, peer: str) -> Refusal:
         detail = (
-            f"The call comes through {peer}, which is not among the trusted proxies, so where it"
-            f" began is not known: add it to them, or set {self._setting}."
+            f"The call comes through {peer}, which is not among the trusted proxies or does not say"
+            f" whose it is, so where it began is not known: have it say so and add it to them, or"
+            f" set {self._setting}."
         )
         return Refusal(403, "Forbidden", detail)
 
@@ -162,8 +171,8 @@ class Access:
             return ACTUATOR
         return self._scope_of(method, rule)
 
-    async def _check(self) -> Response | None:
-        request = request_ctx.request
+    def check(self, request: Request) -> Response | None:
+        """Judge the request that is being served; gives the answer where it is refused."""
         rule = request.url_rule
         # What has no route is not found, whoever asks.
         if rule is None or request.method == "OPTIONS":

@@ -4,6 +4,7 @@ from quart import Quart
 
 from nacos_boot.config.live import LiveSettings
 from nacos_boot.http.access import Access
+from nacos_boot.http.guarded import GuardedQuart
 from nacos_boot.http.problem import use_problems
 from service.api.api import node_api
 from service.api.api_connection import ApiConnection
@@ -23,7 +24,7 @@ def build_app(
     access: Access,
 ) -> Quart:
     """Build the app; `serve_actuator` adds the actuator, or serves it elsewhere."""
-    app = Quart("service", static_folder=None)
+    app = GuardedQuart("service", static_folder=None)
     app.asgi_http_class = ApiConnection
     use_problems(app)
     access.guard(app)

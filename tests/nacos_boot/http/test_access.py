@@ -12,6 +12,7 @@ from nacos_boot.actuator.standard import health_endpoint, info_endpoint
 from nacos_boot.config.live import LiveSettings
 from nacos_boot.http.access import REFUSED, Access
 from nacos_boot.http.api_keys import ApiKeySection, EachOnce, hash_of
+from nacos_boot.http.guarded import GuardedQuart
 from nacos_boot.http.problem import PROBLEM_TYPE, use_problems
 from nacos_boot.http.proxies import NEARBY, TrustedProxies
 from nacos_boot.settings import Section, setting
@@ -34,6 +35,8 @@ def key(name: str, text: str, *scopes: str) -> dict[str, Any]:
 class Shop:
     """An app with a route to read, one to buy and one for everybody."""
 
+    app_class: type[Quart] = Quart
+
     def __init__(self, *keys: dict[str, Any], trusted: tuple[str, ...] = NEARBY) -> None:
         self.live = LiveSettings(_Settings())
         access = Access.of(
@@ -44,7 +47,7 @@ class Shop:
             keys=lambda settings: settings.keys,
         )
         self.use(*keys)
-        self.app = app = Quart("shop", static_folder=None)
+        self.app = app = self.app_class("shop", static_folder=None)
         use_problems(app)
         access.guard(app)
         health = HealthRegistry()
@@ -75,6 +78,25 @@ class Shop:
         if answer.status_code >= 400:
             assert answer.content_type == PROBLEM_TYPE or answer.status_code in {404, 405}
         return answer.status_code, await answer.get_data(as_text=True), answer.headers
+
+
+@pytest.fixture(autouse=True, params=[Quart, GuardedQuart])
+def app_class(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any app, and one that is made for a door."""
+    monkeypatch.setattr(Shop, "app_class", request.param)
+
+
+async def test_an_app_with_a_door_has_its_other_functions_before_a_request_as_well() -> None:
+    shop = Shop()
+    seen: list[str] = []
+
+    @shop.app.before_request
+    async def look() -> None:
+        seen.append(g.caller_address)
+
+    assert (await shop.call(peer=STRANGER))[0] == 403
+    assert (await shop.call(peer=NEIGHBOUR))[0] == 200
+    assert seen == [NEIGHBOUR]
 
 
 ASKED = {"peer": STRANGER}
@@ -160,6 +182,11 @@ async def test_with_keys_a_call_needs_one_from_wherever_it_comes(
         (PROXY, f"127.0.0.1, {STRANGER}", 403),
         (PROXY, f"{STRANGER}, {NEIGHBOUR}", 403),
         (STRANGER, "127.0.0.1", 403),
+        # A proxy that hides the caller is not the caller.
+        (PROXY, "unknown", 403),
+        (PROXY, f"{STRANGER}, _hidden", 403),
+        (PROXY, "fe80::1%eth0", 403),
+        (PROXY, " ", 403),
     ],
 )
 async def test_without_keys_the_address_decides(
