@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from nacos_boot.http.proxies import TrustedProxies
+from nacos_boot.http.proxies import TrustedProxies, nearby
 
 Headers = list[tuple[bytes, bytes]]
 """Names in lower case, in the order of the message; a name may stand more than once."""
@@ -57,6 +57,21 @@ def origin_of(
             told[name].append(value.decode("latin-1"))
     client = proxies.client(peer, told[b"x-forwarded-for"])
     return client, proxies.scheme(peer, scheme, told[b"x-forwarded-proto"])
+
+
+def caller_of(
+    headers: Iterable[tuple[bytes, bytes]], peer: str, scheme: str, proxies: TrustedProxies
+) -> tuple[str, str]:
+    """Give what `origin_of` does, with `unknown` (RFC 7239, section 6.2) where that is a proxy.
+
+    A node that answers neighbours only would take a proxy's address for the caller's.
+    """
+    kept = list(headers)
+    told = [value.decode("latin-1") for name, value in kept if name == b"x-forwarded-for"]
+    client, spoken = origin_of(kept, peer, scheme, proxies)
+    if client in nearby and not proxies.knows(peer, told):
+        client = "unknown"
+    return client, spoken
 
 
 def to_node(headers: Iterable[tuple[bytes, bytes]], client: str, scheme: str) -> Headers:

@@ -18,7 +18,7 @@ from yarl import URL
 
 from gateway_lb import metrics
 from gateway_lb.client_body import ClientBody, Receive, Stopped
-from gateway_lb.headers import end_to_end, origin_of, to_node
+from gateway_lb.headers import caller_of, end_to_end, to_node
 from gateway_lb.node_tls import tls_to
 from gateway_lb.pool import Member, Pool
 from gateway_lb.settings import GatewaySection, GatewaySettings
@@ -144,7 +144,7 @@ class Proxy:
         self, member: Member, scope: Scope, body: ClientBody, settings: GatewaySection
     ) -> aiohttp.ClientResponse:
         peer = scope["client"][0] if scope.get("client") else "unknown"
-        client, scheme = origin_of(scope["headers"], peer, scope["scheme"], self._proxies)
+        client, scheme = caller_of(scope["headers"], peer, scope["scheme"], self._proxies)
         headers = CIMultiDict(
             (name.decode("latin-1"), _text(value))
             for name, value in to_node(scope["headers"], client, scheme)

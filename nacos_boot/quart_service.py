@@ -31,6 +31,7 @@ from nacos_boot.registry.instance import Instance
 from nacos_boot.settings import DurationOrZero, OpenSection, Section, setting
 from nacos_boot.settings.spring import ManagementSection, ServerSection
 from nacos_boot.start.bootstrap import load_bootstrap
+from nacos_boot.tls.port import port_tls
 
 log = logging.getLogger(__name__)
 
@@ -215,17 +216,22 @@ class NacosService(Generic[T]):
                 keys=lambda settings: settings.access.keys,
             )
             access.guard(self.app)
-            await serve_actuator(boot, self.app, access, live.current, ending)
             at = live.current.server
-            server = HttpServer(self.app, address=at.address, port=at.port, upgrade_class=None)
+            tls = port_tls(at.ssl)
+            await serve_actuator(boot, self.app, access, live.current, ending, tls=tls)
+            server = HttpServer(
+                self.app, address=at.address, port=at.port, upgrade_class=None, tls=tls
+            )
             await server.open()
+            if tls is not None:
+                background.spawn("certificate", tls.watch())
 
             async def close() -> None:
                 await server.close(live.current.drain.window)
 
             ending.push_async_callback(close)
             boot.health.accepting = True
-            await boot.register(server.port)
+            await boot.register(server.port, tls=tls is not None)
             settle()
             log.info("%s serves on %s", bootstrap.application, boot.location(server.port))
 

@@ -1,4 +1,7 @@
-"""A WebSocket client on a bare socket: it answers nothing by itself, and reads when told to."""
+"""A WebSocket client on a bare socket: it answers nothing by itself, and reads when told to.
+
+And a bare HTTP request, complete or not.
+"""
 
 import asyncio
 import contextlib
@@ -68,5 +71,19 @@ async def raw_client(port: int, user: str) -> AsyncIterator[RawClient]:
         client = RawClient(reader, writer)
         assert await client.frame() == (Opcode.TEXT, b"pong")
         yield client
+    finally:
+        writer.transport.abort()
+
+
+async def raw_status(port: int, head: bytes, limit: float = 5.0) -> int:
+    """Send the bytes of a request's head, and give the status of the answer.
+
+    Raises TimeoutError where none comes within the limit, in seconds.
+    """
+    reader, writer = await asyncio.open_connection(LOOPBACK, port)
+    try:
+        writer.write(head)
+        async with asyncio.timeout(limit):
+            return int((await reader.readuntil(b"\r\n")).split()[1])
     finally:
         writer.transport.abort()

@@ -1,1 +1,1 @@
-"""The ASGI server, its HTTP protocol, and errors as problem documents."""
+"""The ASGI server and its HTTP protocol, who may call, and errors as problem documents."""

@@ -26,6 +26,7 @@ NEARBY = (
 """Loopback, private (RFC 1918, RFC 4193) and link-local addresses (RFC 3927, RFC 4291)."""
 
 _MOST_REMEMBERED = 10_000
+_LONGEST_REMEMBERED = 256
 
 
 def _cidr(text: str) -> str:
@@ -73,7 +74,7 @@ class TrustedProxies:
     def __init__(self, cidrs: Sequence[str] = NEARBY) -> None:
         self._cidrs = tuple(cidrs)
         self._networks = Networks(cidrs)
-        self._known: dict[tuple[str, str], str] = {}
+        self._known: dict[tuple[str, str], tuple[str, bool]] = {}
 
     @classmethod
     def of(cls, live: LiveSettings[T], cidrs: Callable[[T], Sequence[str]]) -> "TrustedProxies":
@@ -101,18 +102,32 @@ class TrustedProxies:
         stands further left may be the client's invention. Where a trusted proxy wrote something
         that is no address, the proxy itself is the answer. As Tomcat's RemoteIpValve.
         """
+        return self._origin(peer, forwarded_for)[0]
+
+    def knows(self, peer: str, forwarded_for: Sequence[str]) -> bool:
+        """Tell whether `client` gives who began the request, as far as proxies can be believed.
+
+        False where a proxy speaks whose word is not taken, or where one that is trusted hides the
+        client, as with `unknown` (RFC 7239, section 6.2): then it gives the proxy.
+        """
+        return not forwarded_for or self._origin(peer, forwarded_for)[1]
+
+    def _origin(self, peer: str, forwarded_for: Sequence[str]) -> tuple[str, bool]:
         if not forwarded_for or peer not in self._networks:
-            return peer
+            return peer, False
         said = forwarded_for[0] if len(forwarded_for) == 1 else ",".join(forwarded_for)
         # Callers of an API are few and come often.
         found = self._known.get((peer, said))
         if found is None:
+            if len(said) > _LONGEST_REMEMBERED:
+                # A client can write as much as a head may hold, and another text each time.
+                return self._walk(peer, said)
             if len(self._known) >= _MOST_REMEMBERED:
                 self._known.clear()
             found = self._known[peer, said] = self._walk(peer, said)
         return found
 
-    def _walk(self, peer: str, said: str) -> str:
+    def _walk(self, peer: str, said: str) -> tuple[str, bool]:
         found = peer
         written = [item for item in said.split(",") if item.strip()]
         for place in range(len(written) - 1, -1, -1):
@@ -120,11 +135,11 @@ class TrustedProxies:
             address = _address(_without_port(item))
             # The zone of an address (`fe80::1%eth0`) may be any text, and means nothing elsewhere.
             if address is None or "%" in item:
-                return found
+                return found, False
             found = str(address)
             if place and found not in self._networks:
-                return found
-        return found
+                return found, True
+        return found, bool(written)
 
     def scheme(self, peer: str, own: str, forwarded_proto: Sequence[str]) -> str:
         """Give `http` or `https`, as the client spoke to the first proxy that is trusted.

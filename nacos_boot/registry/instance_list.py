@@ -3,6 +3,10 @@
 A restarted Nacos knows no ephemeral instance until each has registered again, so what it lists at
 first is true of Nacos but not of the instances. While nothing was wrong with Nacos its list is
 taken as it is, the empty one included: the removal of the last instance is a fact like any other.
+
+Nacos lists an address as often as connections have registered it: besides the present registration,
+that of a former process or connection, for as long as Nacos takes it to be alive. It says of none
+which is newer, but what was not in the last list is.
 """
 
 from collections.abc import Iterable
@@ -24,6 +28,8 @@ class InstanceList:
         self._away = False
         self._until: float | None = None
         self._known: dict[_Key, Instance] = {}
+        # What was listed for an address besides the one that is in use.
+        self._passed_over: dict[_Key, list[Instance]] = {}
         self.given = False
         """Whether Nacos has given any list yet."""
         self.held: frozenset[str] = frozenset()
@@ -46,7 +52,7 @@ class InstanceList:
 
     def take(self, found: Iterable[Instance], now: float) -> bool:
         """Take over a list of Nacos; tell whether anything changed, or it was the first."""
-        listed = {_key(instance): instance for instance in found}
+        listed = self._one_each(found)
         if self._away:
             # Nothing is kept for a program that knew nothing.
             self._until = now + self._hold if self._known and self._hold else None
@@ -60,6 +66,25 @@ class InstanceList:
         changed = not self.given or after != self._known
         self._known, self.given = after, True
         return changed
+
+    def _one_each(self, found: Iterable[Instance]) -> dict[_Key, Instance]:
+        several: dict[_Key, list[Instance]] = {}
+        for instance in found:
+            several.setdefault(_key(instance), []).append(instance)
+        chosen = {key: self._newest(key, some) for key, some in several.items()}
+        self._passed_over = {
+            key: [other for other in some if other != chosen[key]]
+            for key, some in several.items()
+            if len(some) > 1
+        }
+        return chosen
+
+    def _newest(self, key: _Key, some: list[Instance]) -> Instance:
+        known = self._known.get(key)
+        new = [one for one in some if one != known and one not in self._passed_over.get(key, ())]
+        if new:
+            return new[-1]
+        return known if known is not None and known in some else some[-1]
 
 
 def _key(instance: Instance) -> _Key:

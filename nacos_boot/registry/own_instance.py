@@ -37,11 +37,16 @@ def own_metadata(
 
 
 def find(instance: Instance, known: Iterable[Instance]) -> Instance | None:
-    """Find an instance in a list, by its address and cluster."""
-    for other in known:
-        if (other.address, other.cluster) == (instance.address, instance.cluster):
-            return other
-    return None
+    """Find an instance in a list, by its address and cluster.
+
+    Where it is there twice, as what a former connection of this port has said, give the likest.
+    """
+    found = [
+        other
+        for other in known
+        if (other.address, other.cluster) == (instance.address, instance.cluster)
+    ]
+    return min(found, key=lambda other: len(differences(instance, other)), default=None)
 
 
 def differences(ours: Instance, listed: Instance) -> Mapping[str, str]:

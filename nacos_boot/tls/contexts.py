@@ -5,7 +5,7 @@ from functools import lru_cache
 
 from pydantic import SecretStr
 
-from nacos_boot.tls.pem import TlsError, as_file, stamp
+from nacos_boot.tls.pem import TlsError, as_file, path_of, stamp
 from nacos_boot.tls.settings import PeerSslSection, ServerSslSection
 
 _CLIENT_AUTH = {"none": ssl.CERT_NONE, "want": ssl.CERT_OPTIONAL, "need": ssl.CERT_REQUIRED}
@@ -103,4 +103,5 @@ def _load_trusted(context: ssl.SSLContext, trusted: str) -> None:
 
 
 def _shown(location: str) -> str:
-    return "PEM text" if "\n" in location.strip() else location
+    # Put in the wrong place, a text may be the private key.
+    return location if path_of(location) else "PEM text"

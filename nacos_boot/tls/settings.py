@@ -45,12 +45,26 @@ class ServerSslSection(OpenSection):
         """Whether the port speaks TLS."""
         return self.enabled and bool(self.certificate)
 
+    @property
+    def _wanted(self) -> bool:
+        """Whether something says that TLS is to be spoken."""
+        return (
+            bool(self.bundle or self.certificate_private_key.get_secret_value())
+            or self.client_auth != "none"
+        )
+
     @model_validator(mode="after")
     def _whole(self) -> Self:
         if self.certificate and not self.certificate_private_key.get_secret_value():
             raise ValueError("certificate-private-key is missing: expected the certificate's key")
         if self.client_auth != "none" and not self.trust_certificate:
             raise ValueError("client-auth needs trust-certificate: whose certificates to accept")
+        if self.enabled and not self.certificate and self._wanted:
+            # In plain TCP all of that would be without effect, and nobody would be told.
+            raise ValueError(
+                "certificate is missing: expected one, or in the bundle that is named;"
+                " enabled: false is for plain TCP"
+            )
         return self
 
 

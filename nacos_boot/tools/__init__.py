@@ -1,1 +1,1 @@
-"""The commands `check`, `schema` and `publish`."""
+"""The commands `check`, `schema`, `publish` and `api-key`."""

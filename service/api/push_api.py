@@ -17,6 +17,7 @@ from service.push.batch import BatchError, accept_batch
 from service.push.push import Push, PushError, accept_push
 from service.push.push_request import PushRequests
 from service.push.pusher import Pusher
+from service.push.tries import Tries
 from service.settings import NodeSettings
 
 
@@ -33,12 +34,14 @@ def add_push_api(  # noqa: C901 - its routes are counted together
     def limits() -> LimitsSection:
         return live.current.websocket.limits
 
-    async def push_one(body: bytes, wait: timedelta | None) -> Response:
+    async def push_one(body: bytes, wait: timedelta | None, tries: Tries | None) -> Response:
         try:
             most = limits()
             push = accept_push(body, max_targets=most.max_targets, max_content=most.max_content)
             if push.keep and pusher.recorder is None:
                 raise NOT_KEPT
+            if tries is not None:
+                [push] = tries.name([push])
             if wait is not None:
                 return json_answer(await requests.gathering.push(push, pusher.push, wait))
             accepted = await pusher.push(push)
@@ -48,7 +51,7 @@ def add_push_api(  # noqa: C901 - its routes are counted together
             return unavailable(error)
         return json_answer(accepted, 202)
 
-    async def push_many(body: bytes, _: timedelta | None) -> Response:
+    async def push_many(body: bytes, _: timedelta | None, tries: Tries | None) -> Response:
         most = limits()
         try:
             items = accept_batch(
@@ -62,6 +65,8 @@ def add_push_api(  # noqa: C901 - its routes are counted together
         if pusher.recorder is None and b"keepForOffline" in body:
             items = without_history(items)
         pace.charge(len(items))
+        if tries is not None:
+            items = tries.name(items)
         results = await _send_all(pusher, items)
         failures = [item for item in results if isinstance(item, PushesFailedError)]
         if failures and len(failures) == len(results):

@@ -24,9 +24,11 @@ class _Track:
 
     `last` is the highest seen. Where `before` is not 0, it is not known which numbers below it were
     for us. `behind`: there may be more than `last`. `aside`: may come once more, to be set aside.
+    `ahead`: below `last` and not given to a message yet, since somebody else wrote a number in the
+    sender's name.
     """
 
-    __slots__ = ("aside", "before", "behind", "last", "missing")
+    __slots__ = ("ahead", "aside", "before", "behind", "last", "missing")
 
     def __init__(self, last: int) -> None:
         self.last = last
@@ -34,6 +36,7 @@ class _Track:
         self.behind = False
         self.missing = Ranges()
         self.aside: set[int] = set()
+        self.ahead = Ranges()
 
     @property
     def whole(self) -> bool:
@@ -131,6 +134,9 @@ class Arrivals:
         if again.final and again.round == self._round:
             track.behind = False
         found = track.missing.take_out(again.first, again.last)
+        if again.newest >= 0:
+            for low, high in found:
+                track.ahead.add(max(low, again.newest + 1), high)
         self.lost += count(
             [(low, min(high, again.floor - 1)) for low, high in found if low < again.floor]
         )
@@ -161,7 +167,7 @@ class Arrivals:
         elif number in track.aside:
             track.aside.discard(number)
             return True
-        elif track.missing.take_out(number, number):
+        elif track.missing.take_out(number, number) or track.ahead.take_out(number, number):
             return True
         elif number < track.before:
             track.missing.add(number + 1, track.before - 1)
@@ -177,6 +183,8 @@ class Arrivals:
     def _bound(self, track: _Track) -> None:
         while track.missing.pieces > MAX_PIECES:
             self.lost += count(track.missing.take_first())
+        while track.ahead.pieces > MAX_PIECES:
+            track.ahead.take_first()
 
     def _track(self, way: Way, sender: str) -> _Track:
         tracks = self._tracks[way]

@@ -167,7 +167,15 @@ class Repair:
                     part = self._sent.again(way, node, place, last)
                     final = not to_zero and part.last >= last
                     again = Again(
-                        way, place, part.last, part.floor, part.items, begin, ask.round, final
+                        way,
+                        place,
+                        part.last,
+                        part.floor,
+                        part.items,
+                        begin,
+                        ask.round,
+                        final,
+                        part.newest,
                     )
                     if await self._say(Resend(self._node, again=again), node) is not (
                         Outcome.CONFIRMED

@@ -38,7 +38,8 @@ class Again(msgspec.Struct, frozen=True, omit_defaults=True):
 
     What is not among `items` is gone for good where its number is below `floor`, and else was never
     accepted. `begin` answers a range that began at 0: the first message for who asked. `final`
-    ends the answer to a range that ended at 0.
+    ends the answer to a range that ended at 0. `newest` is the number of the newest message, -1
+    where that is not told.
     """
 
     way: Way
@@ -49,6 +50,7 @@ class Again(msgspec.Struct, frozen=True, omit_defaults=True):
     begin: int = 0
     round: int = 0
     final: bool = False
+    newest: int = -1
 
 
 class Resend(msgspec.Struct, frozen=True, omit_defaults=True):

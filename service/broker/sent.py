@@ -136,7 +136,9 @@ class Sent:
                 break
             size += len(kept.body)
             items.append(Item(kept.number, kept.id, msgspec.Raw(kept.body)))
-        return Again(way, first, last, stream.floor if stream else last + 1, tuple(items))
+        if stream is None:
+            return Again(way, first, last, last + 1, newest=0)
+        return Again(way, first, last, stream.floor, tuple(items), newest=stream.count)
 
     def _new(self, node: str) -> Stream:
         self._direct[node] = stream = Stream()

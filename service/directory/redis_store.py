@@ -1,4 +1,4 @@
-"""The few things that the Directory does with Redis. The only importer of the Redis client."""
+"""The few things that a node does with Redis. It and `redis_pool` alone import the client."""
 
 from collections.abc import Awaitable, Mapping, Sequence
 from datetime import timedelta

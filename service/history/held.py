@@ -18,7 +18,7 @@ from service.history.position import (
     can_resume,
     follows,
     number_of,
-    read_token,
+    token_for,
 )
 from service.history.store import LIFE, Head, Heads, Item, Span, Stream
 
@@ -72,7 +72,8 @@ class Held:
 
     def start(self) -> None:
         """Find out what there is for the client, now that the directory knows of it."""
-        self._history.ask_for(self)
+        if self.connection.here:
+            self._history.ask_for(self)
 
     def ask(self, token: str | None) -> None:
         """Take a resume, with a token where the client has one."""
@@ -108,6 +109,16 @@ class Held:
             self._user_from = self._user_from or (START if track is None else track.base)
         self._pong()
         self._go_on()
+
+    def begin_anew(self) -> None:
+        """Begin again: what was found out is of other data than Redis has now."""
+        self._all_from = self._user_from = None
+        if self._head is not None:
+            self._head = self._heads = None
+            if self._task is not None:
+                self._task.cancel()
+                self._task = None
+            self.start()
 
     def unknown(self) -> None:
         """Go on as far as possible without Redis: who does not resume needs not wait for it."""
@@ -169,6 +180,7 @@ class Held:
             self.connection.held = None
             self._history.held.discard(self)
             if not self._late:
+                self._history.kept.opened(self.connection)
                 self.connection.let_in(b"")
 
     async def _catch_up(self) -> None:
@@ -181,6 +193,8 @@ class Held:
                 await asyncio.sleep(_PAUSE)
             except Exception:
                 log.exception("a client could not be told what it has missed")
+                if self._asked:
+                    connection.say(RESET)
                 break
             else:
                 break
@@ -191,31 +205,32 @@ class Held:
 
     async def _answer(self) -> None:
         history, user_from = self._history, self._user_from or START
-        kept: list[tuple[Position, Item]] = []
-        if self._head is not None and self._head.kept:
-            kept = await history.store.kept(self.connection.user)
-        token = read_token(self._token or "")
-        if token is not None and token.data_set != history.data_set:
-            token = None
+        some = self._head is not None and self._head.kept
+        kept = await history.store.kept(self.connection.user) if some else []
+        token = token_for(history.data_set, self._token)
         before = user_from if token is None else min(token.user, user_from)
-        await self._send_kept(item for at, item in kept if at <= before)
+        await self._send_kept(entry for entry in kept if entry[0] <= before)
         if not self._asked:
             return
+        # It may have come just now.
+        token = token_for(history.data_set, self._token)
         whole = self._token is None or (token is not None and await self._send_missed(token))
         if not whole:
-            await self._send_kept(item for at, item in kept if before < at <= user_from)
+            await self._send_kept(entry for entry in kept if before < entry[0] <= user_from)
         (_RESUMED if whole else _RESET).inc()
         now = history.token(self._all_from, user_from)
         self.connection.say(token_frame("resumed" if whole else "reset", now))
 
-    async def _send_kept(self, items: Iterable[Item]) -> None:
-        for item in items:
+    async def _send_kept(self, entries: Iterable[tuple[Position, Item]]) -> None:
+        client, kept, cluster = self.connection, self._history.kept, self.connection.cluster_form
+        for at, item in entries:
+            if kept.has(client, item.id):
+                continue
             message = Message(item.id, item.content)
-            cluster = self.connection.cluster_form
             await self._say(message.cluster_frame if cluster else message.raw_frame)
-            if not self.connection.here:
+            if not client.here:
                 return
-            self._history.kept.delivered(self.connection.user, item.id, cluster=cluster)
+            kept.read(client, item.id, at, self._heads)
 
     async def _send_missed(self, token: Token) -> bool:
         """Send what is behind a token; False where not all of it is known any more."""
@@ -247,12 +262,10 @@ class Held:
         head: Position,
         token: Callable[[Position], str],
     ) -> bool:
-        history, old = self._history, 0
-        if self._heads is not None:
-            # Longer than a stream lives when nothing comes to it.
-            old = self._heads.now - round(
-                (history.settings().age + LIFE) / timedelta(milliseconds=1)
-            )
+        history = self._history
+        # Longer than a stream lives when nothing comes to it.
+        life = (history.settings().age + LIFE) / timedelta(milliseconds=1)
+        old = 0 if self._heads is None else round(self._heads.now - life)
         last, first = after, True
         while True:
             page: list[tuple[Position, Item]] = []
@@ -270,7 +283,8 @@ class Held:
                 last = at
                 await self._say(ToOne(item.id, item.content, token(at)).cluster_frame)
             if not self.connection.here or len(page) < _PAGE:
-                return not page or last >= upto or number_of(last) >= number_of(upto)
+                # Or the rest was trimmed meanwhile.
+                return last >= upto or number_of(last) >= number_of(upto)
 
     async def _say(self, frame: bytes) -> None:
         connection, loop = self.connection, asyncio.get_running_loop()

@@ -91,6 +91,9 @@ class History:
     def _send(self, user: str, at: Position, item: Item) -> int:
         sockets = self.hub.of_user(user)
         if at == START:
+            if item.keep and all(self.kept.has(socket, item.id) for socket in sockets):
+                metrics.HISTORY_REPEATS.inc()
+                return 0
             message = Message(item.id, item.content)
         else:
             message = ToOne(item.id, item.content, self.token(self.all.last, at))
@@ -100,8 +103,7 @@ class History:
             for socket in sockets:
                 socket.tail = tail
         if item.keep:
-            raw = any(socket.open and not socket.cluster_form for socket in sockets)
-            self.kept.delivered(user, item.id, cluster=not raw)
+            self.kept.came(user, item.id, sockets, may_repeat=at == START)
         return count
 
     def token(self, all_at: Position | None, user_at: Position | None) -> str:
@@ -123,6 +125,7 @@ class History:
         """Forget a connection that has left the Hub, and with the last one its user."""
         if connection.held is not None:
             connection.held.end()
+        self.kept.gone(connection)
         user = connection.user
         if user not in self.hub.users:
             self.users.pop(user, None)
@@ -187,6 +190,8 @@ class History:
         for stream, track in ((None, self.all), *self.users.items()):
             self.passed(stream, track, track.restart())
         self.data_set = data_set
+        for held in self.held:
+            held.begin_anew()
 
     def let_all_in(self) -> None:
         """Hold nobody any more: the history is switched off."""

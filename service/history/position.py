@@ -70,6 +70,12 @@ def read_token(text: str) -> Token | None:
     return Token(text[:_DATA_SET], text[_DATA_SET:middle], text[middle:])
 
 
+def token_for(data_set: str, text: str | None) -> Token | None:
+    """Read a token that is of a data set; None where it is none, or of another one."""
+    token = read_token(text or "")
+    return token if token is not None and token.data_set == data_set else None
+
+
 def can_resume(
     token: Position, upto: Position, first: Position | None, head: Position, *, old: int
 ) -> bool:

@@ -1,10 +1,13 @@
 """Read from the streams for many at once: what is asked for in one turn goes in one round trip."""
 
 import asyncio
+import logging
 
 from service.directory.redis_store import StoreError
 from service.history.position import Position
 from service.history.store import HistoryStore, Item, Span
+
+log = logging.getLogger(__name__)
 
 Page = tuple[str, list[tuple[Position, Item]]]
 """The data set, and entries of one span."""
@@ -42,10 +45,19 @@ class Reader:
         try:
             data_set, pages = await self._store.read([span for span, _ in wanted])
         except StoreError as error:
-            for _, answer in wanted:
-                answer.set_exception(error)
-                # Nobody may be there any more to hear of it.
-                answer.exception()
+            _fail(wanted, error)
+            return
+        except Exception as error:
+            # Those who wait must not do so for ever.
+            log.exception("the history could not be read")
+            _fail(wanted, error)
             return
         for (_, answer), page in zip(wanted, pages, strict=True):
             answer.set_result((data_set, page))
+
+
+def _fail(wanted: list[tuple[Span, asyncio.Future[Page]]], error: Exception) -> None:
+    for _, answer in wanted:
+        answer.set_exception(error)
+        # Nobody may be there any more to hear of it.
+        answer.exception()

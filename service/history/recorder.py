@@ -28,6 +28,7 @@ class Recorder:
     async def record(self, batch: Sequence[Waiting]) -> list[Waiting]:
         """Append pushes, in their order; gives them with their positions.
 
+        One that an earlier try of its request has appended gets the positions of then.
         Where Redis does not take them they have failed, since nobody could get them later.
         """
         additions = []
@@ -35,7 +36,7 @@ class Recorder:
             push = waiting.push
             item = Item(push.id, push.content, push.keep)
             targets: Sequence[str | None] = (None,) if push.targets is None else push.targets
-            additions += [Addition(target, item) for target in targets]
+            additions += [Addition(target, item, push.tries) for target in targets]
         if not additions:
             return []
         try:

@@ -19,19 +19,21 @@ end
 """
 
 APPEND = f"""{_DATA_SET}
--- KEYS: the data set's, one stream for each entry, the users' kept ones where they are needed.
+-- KEYS: the data set's, one stream for each entry, the users' kept ones and the tries' where they
+-- are needed.
 -- ARGV: a name for a new data set; length of users' streams and of that to all; life of a stream
 -- in ms; number of entries, of pushes; id and content of each push; for each entry the place of its
--- push, and of the kept ones' key among KEYS (0: not kept, -1: the stream to all).
+-- push, and of the kept ones' key among KEYS (0: not kept, -1: the stream to all); then for entries
+-- that may have been appended before, which one, and the place of the tries' key among KEYS.
 local length, all_length, life = ARGV[2], ARGV[3], ARGV[4]
 local entries, pushes = tonumber(ARGV[5]), tonumber(ARGV[6])
 local reply = {{data_set}}
 local places = 6 + 2 * pushes
-local heads = {{}}
-for entry = 1, entries do
-  local key = KEYS[entry + 1]
-  local push = 5 + 2 * tonumber(ARGV[places + 2 * entry - 1])
-  local kept = tonumber(ARGV[places + 2 * entry])
+local heads, tried = {{}}, {{}}
+for place = places + 2 * entries + 1, #ARGV, 2 do
+  tried[tonumber(ARGV[place])] = KEYS[tonumber(ARGV[place + 1])]
+end
+local function append(key, push, kept)
   local last = heads[key] or head(key) or '0-0'
   local ms, number = string.match(last, '(%d+)-(%d+)')
   local at = string.format('%.0f-%.0f', math.max(now, tonumber(ms)), tonumber(number) + 1)
@@ -59,7 +61,30 @@ for entry = 1, entries do
     end
   end
   heads[key] = at
-  reply[entry + 1] = at
+  return at
+end
+-- The position of then counts only while the entry is there: otherwise nobody could fetch it.
+local function before(tries, field, key, id)
+  local at = redis.call('HGET', tries, field)
+  local found = at and redis.call('XRANGE', key, at, at)[1]
+  return found and found[2][2] == id and at
+end
+for entry = 1, entries do
+  local key = KEYS[entry + 1]
+  local push = 5 + 2 * tonumber(ARGV[places + 2 * entry - 1])
+  local kept = tonumber(ARGV[places + 2 * entry])
+  local tries = tried[entry]
+  if tries then
+    local field = ARGV[push] .. ':' .. key
+    local at = before(tries, field, key, ARGV[push])
+    if not at then
+      at = append(key, push, kept)
+      if redis.call('EXISTS', tries) == 1 then redis.call('HSET', tries, field, at) end
+    end
+    reply[entry + 1] = at
+  else
+    reply[entry + 1] = append(key, push, kept)
+  end
 end
 return reply
 """

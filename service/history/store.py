@@ -29,10 +29,15 @@ class Item(NamedTuple):
 
 
 class Addition(NamedTuple):
-    """A push to be appended to one stream."""
+    """A push to be appended to one stream.
+
+    `tries` is the key of a hash where Redis notes its position until the push has succeeded: a
+    later try gets that, and no entry of its own. Where there is no such hash, nothing is noted.
+    """
 
     stream: Stream
     item: Item
+    tries: str = ""
 
 
 class Head(NamedTuple):
@@ -99,7 +104,8 @@ class HistoryStore:
         pushes: dict[str, int] = {}
         contents: list[str | bytes | int] = []
         places: list[str | bytes | int] = []
-        for stream, item in additions:
+        tried: list[str | bytes | int] = []
+        for entry, (stream, item, tries) in enumerate(additions, 1):
             if item.id not in pushes:
                 pushes[item.id] = len(pushes) + 1
                 contents += (item.id, item.content)
@@ -110,10 +116,13 @@ class HistoryStore:
                 keys.append(f"{self._kept}{stream}")
                 kept = len(keys)
             places += (pushes[item.id], kept)
+            if tries:
+                keys.append(tries)
+                tried += (entry, len(keys))
         life = round((settings.age + LIFE) / timedelta(milliseconds=1))
         lengths = (settings.length, settings.all_length)
         numbers = (len(additions), len(pushes))
-        return keys, [_new_data_set(), *lengths, life, *numbers, *contents, *places]
+        return keys, [_new_data_set(), *lengths, life, *numbers, *contents, *places, *tried]
 
     async def heads(self, users: Sequence[str]) -> Heads:
         """Read where the stream to all ends, and those of users."""

@@ -18,7 +18,7 @@ class Track(Generic[T]):
     before was accepted before this node asked for the head: it is passed on, if it comes.
     """
 
-    __slots__ = ("_pending", "base", "blind", "last", "wanted")
+    __slots__ = ("_late", "_pending", "base", "blind", "last", "wanted")
 
     def __init__(self) -> None:
         self.base = START
@@ -27,6 +27,7 @@ class Track(Generic[T]):
         self.wanted = START
         """The highest position known to be taken."""
         self._pending: dict[Position, T] | None = None
+        self._late: set[Position] | None = None
 
     @property
     def has_gap(self) -> bool:
@@ -42,7 +43,7 @@ class Track(Generic[T]):
             self._hold(at, item)
             return ()
         if at <= self.base:
-            return ((START, item),)
+            return ((START, item),) if self._is_first(at) else None
         pending = self._pending
         if at <= last or (pending is not None and at in pending):
             return None
@@ -112,6 +113,15 @@ class Track(Generic[T]):
             self.last = last = asked
         self._pending = {at: i for at, i in (self._pending or {}).items() if at > last} or None
         return [*out, *self._drain()], lost
+
+    def _is_first(self, at: Position) -> bool:
+        """Tell whether what stands before the base comes for the first time."""
+        if self._late is None or len(self._late) >= MAX_PENDING:
+            self._late = set()
+        if at in self._late:
+            return False
+        self._late.add(at)
+        return True
 
     def _hold(self, at: Position, item: T) -> None:
         # Raises ValueError for what is no position, before it does harm.

@@ -38,7 +38,8 @@ class Push(msgspec.Struct, frozen=True, gc=False):
     """Content for some users, or for all of them.
 
     `content` is JSON text in UTF-8; `targets` are distinct user ids, None for everyone. With `keep`
-    users who are offline get it on their return. `notes` are for the other nodes.
+    users who are offline get it on their return. `notes` are for the other nodes. `tries` is where
+    Redis keeps what is known of earlier tries; empty without an Idempotency-Key.
     """
 
     id: str
@@ -46,6 +47,7 @@ class Push(msgspec.Struct, frozen=True, gc=False):
     targets: tuple[str, ...] | None
     keep: bool = False
     notes: Notes | None = None
+    tries: str = ""
 
 
 class MsgDTO(msgspec.Struct):

@@ -10,7 +10,7 @@ import redis.asyncio as redis
 
 from devtools.servers import Servers
 from service.directory.redis_store import RedisStore, StoreError
-from service.history.position import START, ms_of, number_of, position
+from service.history.position import START, entry_id, ms_of, number_of, position
 from service.history.settings import HistorySection
 from service.history.store import LIFE, Addition, HistoryStore, Item, Span
 from service.settings_servers import RedisSection
@@ -117,6 +117,70 @@ async def test_heads_tell_where_streams_end_and_what_is_kept(
     await store.release({"a": ["id-1", KEPT.id], "nobody": ["x"]})
     assert await store.kept("a") == []
     assert (await store.heads(["a"])).users["a"].kept == 0
+
+
+async def begin_tries(store: HistoryStore, client: redis.Redis) -> str:
+    """Do what the taking of an Idempotency-Key does; gives the key of the tries."""
+    name = f"test-{uuid.uuid4().hex}:tries"
+    if isinstance(store, FakeHistoryStore):
+        store.tries[name] = {}
+    else:
+        await client.hset(name, "seed", "x")
+    return name
+
+
+async def test_a_push_that_is_tried_again_has_one_entry_in_each_stream(
+    place: RedisStore, store: HistoryStore, client: redis.Redis
+) -> None:
+    assert place
+    tries, others = await begin_tries(store, client), await begin_tries(store, client)
+    users = [f"u{n}" for n in range(230)]
+    request = [
+        *(Addition(user, KEPT, tries) for user in users),
+        Addition(None, ONE, tries),
+        Addition("u0", TWO, tries),
+    ]
+    data_set, first = await store.append(request[:150], SETTINGS)
+    await store.append([Addition("u0", ONE), Addition(None, TWO)], SETTINGS)
+    await store.release({"u1": [KEPT.id]})
+    # The first try has come to a part of it; the next one has others before it.
+    mixed = [Addition("u0", TWO), *request, Addition("u0", KEPT, others), Addition("u0", KEPT)]
+    _, second = await store.append(mixed, SETTINGS)
+    assert second[1:151] == first
+    assert await store.append(request, SETTINGS) == (data_set, second[1:-2])
+    _, [of_u0, of_last, of_all] = await store.read(
+        [everything("u0"), everything(users[-1]), everything(None)]
+    )
+    assert [item.id for _, item in of_u0] == [item.id for item in (KEPT, ONE, TWO, TWO, KEPT, KEPT)]
+    assert [number_of(at) for at, _ in of_u0] == [1, 2, 3, 4, 5, 6]
+    assert of_last == [(second[230], KEPT)]
+    assert [item.id for _, item in of_all] == [TWO.id, ONE.id]
+    # What a user has had, a later try does not keep again.
+    assert await store.kept("u1") == []
+    assert len(await store.kept(users[-1])) == 1
+
+
+async def test_a_try_whose_entry_is_gone_or_of_which_nothing_is_known_is_appended(
+    real: HistoryStore, client: redis.Redis
+) -> None:
+    tries = await begin_tries(real, client)
+    request = [Addition("a", ONE, tries), Addition("b", ONE, tries)]
+    _, first = await real.append(request, SETTINGS)
+    await client.xtrim(real._key("a"), maxlen=0, approximate=False)
+    _, second = await real.append(request, SETTINGS)
+    assert [number_of(at) for at in second] == [2, 1]
+    assert (second[0] > first[0], second[1] == first[1]) == (True, True)
+    assert (await real.append(request, SETTINGS))[1] == second
+    # Another stream has begun, and has another push there.
+    await client.delete(real._key("b"))
+    await client.xadd(real._key("b"), {"i": "other", "c": "1"}, id=entry_id(first[1]))
+    _, [same, third] = await real.append(request, SETTINGS)
+    assert (same, number_of(third)) == (second[0], 2)
+    # The request has succeeded, or its time is over: nothing is left behind.
+    await client.delete(tries)
+    _, fourth = await real.append(request, SETTINGS)
+    assert [number_of(at) for at in fourth] == [3, 3]
+    assert not await client.exists(tries)
 
 
 async def test_two_nodes_that_append_at_once(place: RedisStore, store: HistoryStore) -> None:

@@ -18,7 +18,7 @@ from websockets.frames import Opcode
 
 from devtools.ports import LOOPBACK
 from tests.cluster import OPERATOR_KEY, ClusterUnderTest, Program
-from tests.raw_client import RawClient, raw_client
+from tests.raw_client import RawClient, raw_client, raw_status
 from tests.service.tcp_proxy import TcpProxy
 from tests.waiting import eventually
 
@@ -185,24 +185,14 @@ async def test_how_large_the_content_of_a_push_may_be(cluster: ClusterUnderTest)
 @pytest.mark.shows("websocket.limits.head-size", "websocket.limits.head-timeout")
 async def test_how_long_a_head_may_be_and_take(cluster: ClusterUnderTest) -> None:
     node = cluster.nodes[0]
-
-    async def status(head: bytes, limit: float = 5) -> int:
-        reader, writer = await asyncio.open_connection(LOOPBACK, node.port)
-        try:
-            writer.write(head)
-            async with asyncio.timeout(limit):
-                return int((await reader.readuntil(b"\r\n")).split()[1])
-        finally:
-            writer.transport.abort()
-
     long = b"GET /actuator/health/liveness HTTP/1.1\r\nHost: x\r\nA: %s\r\n\r\n" % (b"a" * 3000)
-    assert await status(long) == 200
+    assert await raw_status(node.port, long) == 200
     half = long[:100]
     with pytest.raises(TimeoutError):
-        await status(half, limit=1)
+        await raw_status(node.port, half, limit=1)
     await limits(cluster, head_size=2048, head_timeout="300ms")
-    assert await status(long) == 431
-    assert await status(half) == 408
+    assert await raw_status(node.port, long) == 431
+    assert await raw_status(node.port, half) == 408
     assert await limited(node, "head-size") == await limited(node, "head-timeout") == 1
 
 

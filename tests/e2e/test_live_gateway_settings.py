@@ -18,6 +18,7 @@ from websockets.asyncio.client import connect
 from devtools.ports import LOOPBACK
 from tests.cluster import ClusterUnderTest
 from tests.gateway_lb.fakes import FakeNode, Visit, handshake, silent, slam
+from tests.raw_client import raw_status
 from tests.waiting import eventually
 
 _names = itertools.count(1)
@@ -240,22 +241,14 @@ async def test_how_long_one_direction_outlives_the_other(cluster: ClusterUnderTe
 
 @pytest.mark.shows("gateway.limits.head-size", "gateway.limits.head-timeout")
 async def test_how_long_a_head_may_be_and_take(cluster: ClusterUnderTest) -> None:
-    async def status(head: bytes, limit: float = 5) -> int:
-        reader, writer = await asyncio.open_connection(LOOPBACK, cluster.gateway.port)
-        try:
-            writer.write(head)
-            async with asyncio.timeout(limit):
-                return int((await reader.readuntil(b"\r\n")).split()[1])
-        finally:
-            writer.transport.abort()
-
+    port = cluster.gateway.port
     long = b"GET /actuator/info HTTP/1.1\r\nHost: x\r\nA: %s\r\n\r\n" % (b"a" * 3000)
-    assert await status(long) == 200
+    assert await raw_status(port, long) == 200
     half = long[:100]
     with pytest.raises(TimeoutError):
-        await status(half, limit=1)
+        await raw_status(port, half, limit=1)
     await cluster.edit_gateway(
         {"gateway": {"limits": {"head-size": 2048, "head-timeout": "300ms"}}}
     )
-    assert await status(long) == 431
-    assert await status(half) == 408
+    assert await raw_status(port, long) == 431
+    assert await raw_status(port, half) == 408

@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway_lb.headers import end_to_end, to_node
+from gateway_lb.headers import caller_of, end_to_end, origin_of, to_node
+from nacos_boot.http.proxies import NEARBY, TrustedProxies
 
 
 @pytest.mark.parametrize(
@@ -44,6 +45,29 @@ def test_the_forwarded_port_is_the_one_the_client_asked_for(
     host: bytes, scheme: str, port: bytes
 ) -> None:
     assert dict(to_node([(b"host", host)], "10.0.0.9", scheme))[b"x-forwarded-port"] == port
+
+
+@pytest.mark.parametrize(
+    ("trusted", "peer", "said", "client", "caller"),
+    [
+        (NEARBY, "203.0.113.9", [b"10.0.0.7"], "203.0.113.9", "203.0.113.9"),
+        (NEARBY, "10.0.0.1", [], "10.0.0.1", "10.0.0.1"),
+        (NEARBY, "10.0.0.1", [b"203.0.113.9"], "203.0.113.9", "203.0.113.9"),
+        (NEARBY, "10.0.0.1", [b"10.0.0.7"], "10.0.0.7", "10.0.0.7"),
+        # What a node hears of a caller must not be the address of a proxy before it.
+        (NEARBY, "10.0.0.1", [b"unknown"], "10.0.0.1", "unknown"),
+        (("10.0.0.5",), "10.0.0.1", [b"203.0.113.9"], "10.0.0.1", "unknown"),
+        (("10.0.0.5",), "10.0.0.1", [], "10.0.0.1", "10.0.0.1"),
+        ((), "::1", [b"203.0.113.9"], "::1", "unknown"),
+    ],
+)
+def test_who_calls_is_not_the_proxy_that_hides_it(
+    trusted: tuple[str, ...], peer: str, said: list[bytes], client: str, caller: str
+) -> None:
+    headers = [(b"x-forwarded-for", value) for value in said]
+    proxies = TrustedProxies(trusted)
+    assert origin_of(headers, peer, "http", proxies) == (client, "http")
+    assert caller_of(headers, peer, "http", proxies) == (caller, "http")
 
 
 _FORGED = st.sampled_from(

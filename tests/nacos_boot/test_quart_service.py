@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ from nacos_boot.registry.instance import Instance
 from nacos_boot.settings.section import Section
 from nacos_boot.settings.setting import setting
 from nacos_boot.start.startup import StartError
+from tests.certificates import Authority
 from tests.fakes.nacos import GROUP, FakeNacos, FakeNacosClient
 from tests.waiting import eventually
 
@@ -83,12 +85,16 @@ class Desk:
         raise KeyError("oh")
 
     @asynccontextmanager
-    async def running(self, *arguments: str) -> AsyncIterator[aiohttp.ClientSession]:
+    async def running(
+        self, *arguments: str, trusted: ssl.SSLContext | None = None
+    ) -> AsyncIterator[aiohttp.ClientSession]:
         stop = cast("Stop", self.ending)
         given = [f"--server.port={self.port}", *arguments]
         serving = asyncio.create_task(self.nacos.serve(stop, given))
         try:
-            async with aiohttp.ClientSession(f"http://{LOOPBACK}:{self.port}") as client:
+            connector = aiohttp.TCPConnector(ssl=trusted or True)
+            origin = f"{'https' if trusted else 'http'}://{LOOPBACK}:{self.port}"
+            async with aiohttp.ClientSession(origin, connector=connector) as client:
                 await eventually(lambda: serving.done() or self.answers(client))
                 if serving.done():
                     serving.result()
@@ -186,6 +192,19 @@ async def test_it_is_registered_while_it_serves_and_leaves_before_it_closes(
         await eventually(lambda: not server.instances("desk"))
         # For callers who do not know yet.
         assert await text(client) == "good morning"
+
+
+async def test_its_port_speaks_tls_where_the_settings_say_so(
+    server: FakeNacos, desk: Desk, tmp_path: Path
+) -> None:
+    authority = Authority(tmp_path)
+    certificate, key = authority.issue().write(tmp_path)
+    given = f"--server.ssl.certificate={certificate}", f"--server.ssl.certificate-private-key={key}"
+    trusted = ssl.create_default_context(cafile=str(authority.file))
+    async with desk.running(*given, trusted=trusted) as client:
+        assert await text(client) == "good morning"
+        (instance,) = await eventually(lambda: server.instances("desk"))
+        assert instance.metadata["secure"] == "true"
 
 
 async def test_a_request_under_way_is_answered(desk: Desk) -> None:

@@ -166,6 +166,7 @@ def test_a_context_is_made_once_for_the_files_that_it_is_of(
 
 def test_no_tls_without_a_certificate_or_when_it_is_switched_off(issued: Issued) -> None:
     assert port_tls(ServerSslSection()) is None
+    assert port_tls(ServerSslSection(bundle="ours", enabled=False)) is None
     assert port_tls(server_settings(issued.certificate, issued.key, enabled=False)) is None
     assert port_tls(server_settings(issued.certificate, issued.key)) is not None
 
@@ -182,6 +183,17 @@ def test_what_cannot_be_used_is_named(settings: dict[str, str], told: str) -> No
         PortTls(ServerSslSection(**settings))  # type: ignore[arg-type]  # a table of texts
 
 
+def test_a_text_in_the_wrong_place_is_not_repeated(issued: Issued) -> None:
+    in_one_line = issued.key.replace("\n", " ")
+    for settings in (
+        server_settings(in_one_line, issued.certificate),
+        server_settings(issued.certificate, in_one_line),
+    ):
+        with pytest.raises(StartError) as told:
+            PortTls(settings)
+        assert in_one_line[40:80] not in str(told.value)
+
+
 def test_who_cannot_be_trusted_is_named() -> None:
     with pytest.raises(TlsError, match=r"'/nowhere\.crt' cannot be used"):
         client_context(ClientSslSection(trust_certificate="/nowhere.crt"))
@@ -193,6 +205,10 @@ def test_who_cannot_be_trusted_is_named() -> None:
         ({"certificate": "/a.crt"}, "certificate-private-key is missing"),
         ({"client_auth": "need"}, "needs trust-certificate"),
         ({"client_auth": "sometimes"}, "none"),
+        # None of these may end as a port without TLS.
+        ({"bundle": "ours"}, "certificate is missing"),
+        ({"certificate_private_key": "/a.key"}, "certificate is missing"),
+        ({"client_auth": "want", "trust_certificate": "/a.crt"}, "certificate is missing"),
     ],
 )
 def test_settings_that_contradict_themselves_are_refused(

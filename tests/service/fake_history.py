@@ -28,12 +28,23 @@ class FakeHistoryStore(HistoryStore):
         self.streams: dict[Stream, list[tuple[Position, Item]]] = {}
         self.last: dict[Stream, Position] = {}
         self.pointers: dict[str, dict[str, Position]] = {}
+        self.tries: dict[str, dict[tuple[Stream, str], Position]] = {}
+        """What is noted of requests that may be tried again, by key; a test puts the keys there."""
 
     async def append(
         self, additions: Sequence[Addition], settings: HistorySection
     ) -> tuple[str, list[Position]]:
         await self._command()
-        return self.data_set, [self._append(*addition, settings) for addition in additions]
+        return self.data_set, [self._append_once(*addition, settings) for addition in additions]
+
+    def _append_once(
+        self, stream: Stream, item: Item, tries: str, settings: HistorySection
+    ) -> Position:
+        noted = self.tries.get(tries, {})
+        at = noted.get((stream, item.id))
+        if at is None or at not in {there for there, _ in self.streams.get(stream, [])}:
+            at = noted[stream, item.id] = self._append(stream, item, settings)
+        return at
 
     def _append(self, stream: Stream, item: Item, settings: HistorySection) -> Position:
         last = self.last.get(stream, START)

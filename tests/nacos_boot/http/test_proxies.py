@@ -1,3 +1,5 @@
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -60,6 +62,40 @@ EDGE, INNER, CLIENT, LIAR = "10.0.0.1", "10.0.0.2", "203.0.113.9", "192.0.2.66"
 )
 def test_where_a_client_comes_from(peer: str, forwarded: list[str], address: str) -> None:
     assert TrustedProxies().client(peer, forwarded) == address
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "known"),
+    [
+        (CLIENT, [], True),
+        (EDGE, [], True),
+        (EDGE, [CLIENT], True),
+        (EDGE, ["10.0.0.7"], True),
+        (EDGE, [EDGE], True),
+        (EDGE, ["unknown"], False),
+        (EDGE, [f"{CLIENT}, _hidden, {INNER}"], False),
+        (EDGE, ["", " , "], False),
+        # Whose word is not taken.
+        ("100.64.0.1", [CLIENT], False),
+    ],
+)
+def test_whether_it_is_known_who_began(peer: str, forwarded: list[str], known: bool) -> None:
+    proxies = TrustedProxies()
+    for _ in range(2):
+        assert proxies.knows(peer, forwarded) is known
+
+
+def test_long_texts_of_clients_are_not_remembered() -> None:
+    proxies = TrustedProxies()
+    assert proxies.client(EDGE, [CLIENT]) == CLIENT
+    tracemalloc.start()
+    try:
+        for number in range(100):
+            assert proxies.client(EDGE, [f"{number}{'x' * 20_000}, {CLIENT}"]) == CLIENT
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 200_000
 
 
 _anything = st.one_of(st.text(max_size=20), st.ip_addresses().map(str))

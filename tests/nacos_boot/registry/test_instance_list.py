@@ -23,6 +23,21 @@ STORIES: dict[str, list[Event]] = {
         (2, (), ()),
         (3, (A,), (A,)),
     ],
+    "of two connections that have registered an address, what came last counts": [
+        (0, (A,), (A,)),
+        (1, (REBORN, A), (REBORN,)),
+        (2, (A, REBORN), (REBORN,)),
+        (3, (HEAVY, A), (HEAVY,)),
+        (4, (A, HEAVY), (HEAVY,)),
+        (5, (A,), (A,)),
+        (6, (HEAVY, A), (HEAVY,)),
+        (7, (HEAVY,), (HEAVY,)),
+    ],
+    "so it does where both were there from the beginning": [
+        (0, (REBORN, A), (A,)),
+        (1, (HEAVY, A), (HEAVY,)),
+        (2, (A, HEAVY), (HEAVY,)),
+    ],
     "while Nacos is away the last list stays": [
         (0, (A, B), (A, B)),
         (1, LOST, (A, B)),

@@ -67,3 +67,5 @@ def test_an_instance_is_found_by_address_and_cluster() -> None:
     others = (replace(OURS, port=82), replace(OURS, cluster="EAST"))
     assert find(OURS, (*others, changed)) == changed
     assert find(OURS, others) is None
+    # A former connection of this port may be listed, too.
+    assert find(OURS, (changed, OURS)) == find(OURS, (OURS, changed)) == OURS

@@ -58,6 +58,25 @@ def test_a_gap_is_asked_for_and_what_comes_late_is_taken() -> None:
     assert take(arrivals, "fanout", 2, 4, 7) == [False, False, True]
 
 
+@pytest.mark.parametrize("begun", [True, False])
+def test_a_number_that_another_wrote_in_the_name_of_a_node_does_not_silence_it(
+    begun: bool,
+) -> None:
+    sent, arrivals = Sent(1_000_000, 60.0), Arrivals()
+    sent.meet(["me"])
+    if begun:
+        assert take(arrivals, "fanout", sent.number("", "1", b"{}", 0.0).number) == [True]
+    assert take(arrivals, "fanout", 2**60) == [True]
+    ask = sent.complete("me", arrivals.ask_of("s") or Ask())
+    for first, last in ask.fanout:
+        again = sent.again("fanout", "me", first, last)
+        answered(arrivals, msgspec.structs.replace(again, begin=0 if begun else first))
+    assert arrivals.ask_of("s") is None
+    assert arrivals.lost == 0
+    genuine = [sent.number("", str(each), b"{}", 0.0).number for each in range(5)]
+    assert take(arrivals, "fanout", *genuine, *genuine) == [True] * 5 + [False] * 5
+
+
 def test_what_is_gone_is_counted() -> None:
     arrivals = Arrivals()
     take(arrivals, "direct", 1, 10)

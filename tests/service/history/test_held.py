@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -12,7 +12,7 @@ from service.broker.notes import Notes
 from service.history import held as history_held
 from service.history.history import History
 from service.history.settings import HistorySection
-from service.history.store import Addition, Item
+from service.history.store import Addition, Item, Span
 from tests.service.fake_history import FakeHistoryStore
 from tests.service.raw_clients import Client, House
 from tests.waiting import eventually
@@ -32,14 +32,21 @@ class Home(House):
         works = (history.catch_up.read_heads, history.catch_up.fill_gaps, history.kept.run)
         self.tasks = [asyncio.create_task(work()) for work in works]
 
-    async def push(self, content: str, *, keep: bool = False, heard: bool = True) -> None:
+    async def push(
+        self, content: str, *, keep: bool = False, heard: bool = True
+    ) -> tuple[Item, Notes]:
         """Push to alice, as the node that accepts it does; this node hears of it."""
         item = Item(f"id-{content}", b'"%s"' % content.encode(), keep)
         data_set, [at] = await self.store.append([Addition("alice", item)], self.settings)
+        push = item, Notes({"alice": at}, data_set=data_set, keep=keep)
         if heard:
-            notes = Notes({"alice": at}, data_set=data_set, keep=keep)
-            self.history.deliver(item.id, item.content, ("alice",), notes)
+            self.hear(push)
         await asyncio.sleep(0)
+        return push
+
+    def hear(self, push: tuple[Item, Notes]) -> None:
+        item, notes = push
+        self.history.deliver(item.id, item.content, ("alice",), notes)
 
     def come(self, target: str = "/websocket/alice", **options: Any) -> "Seen":
         client = self.client(target, **options)
@@ -182,3 +189,111 @@ async def test_switched_off_nobody_is_held(home: Home) -> None:
     await asked.hears("reset", "plain")
     await silent.hears("plain")
     assert not home.history.held
+
+
+async def test_what_is_trimmed_while_it_is_read_makes_a_reset(home: Home) -> None:
+    token = await token_at(home)
+    for number in range(60):
+        await home.push(f"{number}", heard=False)
+    read, pages = home.store.read, 0
+
+    async def trimmed(spans: Sequence[Span]) -> Any:
+        nonlocal pages
+        pages += 1
+        if pages == 2:
+            home.store.streams["alice"].clear()
+        return await read(spans)
+
+    home.store.read = trimmed  # type: ignore[method-assign]
+    alice = home.come(f"/websocket/alice?resume={token}", **CLUSTER)
+    await alice.hears(*map(str, range(50)), "reset")
+
+
+async def test_a_bug_makes_a_reset_and_holds_nobody(home: Home) -> None:
+    token = await token_at(home)
+    await home.push("missed", heard=False)
+
+    async def broken(_spans: Sequence[Span]) -> Any:
+        raise RuntimeError
+
+    home.store.read = broken  # type: ignore[method-assign]
+    alice = home.come(f"/websocket/alice?resume={token}", **CLUSTER)
+    await alice.hears("reset")
+    await home.push("live")
+    await alice.hears("reset", "live")
+
+
+async def test_who_comes_before_other_data_is_noticed_resumes_by_what_redis_has_now(
+    home: Home,
+) -> None:
+    first = home.come(**CLUSTER)
+    await eventually(lambda: first.look() == ["pong"])
+    await home.push("old")
+    home.store.lose()
+    await home.push("1", heard=False)
+    token = await token_at(home)
+    await home.push("2", heard=False)
+    # Its token is of the new data, which this node hears of by this client only.
+    alice = home.come(f"/websocket/alice?resume={token}", **CLUSTER)
+    await alice.hears("2", "resumed")
+    assert alice.frames()[-1]["token"][-20:] == (await token_at(home))[-20:]
+
+
+async def test_other_data_while_clients_are_being_told_make_a_reset(home: Home) -> None:
+    token = await token_at(home)
+    await home.push("missed", heard=False)
+    never, reached, read = asyncio.Event(), asyncio.Event(), home.store.read
+
+    async def slow(spans: Sequence[Span]) -> Any:
+        reached.set()
+        await never.wait()
+        return await read(spans)
+
+    home.store.read = slow  # type: ignore[method-assign]
+    asked = home.come(f"/websocket/alice?resume={token}", **CLUSTER)
+    silent = home.come(**CLUSTER)
+    await eventually(lambda: silent.look() == ["pong"])
+    await reached.wait()
+    home.store.lose()
+    await home.push("1", heard=False)
+    home.history.catch_up.ask_all()
+    await asked.hears("reset")
+    silent.says(type="resume", token=token)
+    await silent.hears("reset")
+    ends = {client.frames()[-1]["token"][-20:] for client in (asked, silent)}
+    assert ends == {(await token_at(home))[-20:]}
+
+
+async def test_the_default_form_does_not_get_what_is_kept_twice(home: Home) -> None:
+    gate, heads = asyncio.Event(), home.store.heads
+
+    async def slow(users: Sequence[str]) -> Any:
+        await gate.wait()
+        return await heads(users)
+
+    bob = home.come("/websocket/bob")
+    await eventually(lambda: bob.look() == ["pong"])
+    home.store.heads = slow  # type: ignore[method-assign]
+    late = await home.push("late", keep=True, heard=False)
+    raw = home.come()
+    # Both are in Redis when the head is read; one comes before that, one after.
+    await home.push("early", keep=True)
+    gate.set()
+    await eventually(lambda: raw.look() == ["pong", "late", "early"])
+    home.hear(late)
+    home.history.deliver("x", b'"plain"', ("alice",), Notes())
+    await eventually(lambda: raw.look() == ["pong", "late", "early", "plain"])
+    await eventually(lambda: not home.store.pointers["alice"])
+
+
+async def test_what_waits_for_the_default_form_to_be_opened_is_kept_no_longer(home: Home) -> None:
+    first = home.come(**CLUSTER)
+    await eventually(lambda: first.look() == ["pong"])
+    await home.push("one", keep=True)
+    raw = home.client()
+    await home.push("two", keep=True)
+    await home.push("three", keep=True)
+    assert set(home.store.pointers["alice"]) == {"id-one", "id-two", "id-three"}
+    home.writes.done()
+    await eventually(lambda: raw.texts()[1:] == [b"one", b"two", b"three"])
+    await eventually(lambda: not home.store.pointers["alice"])

@@ -52,6 +52,25 @@ async def test_pushes_get_their_positions_and_keep_their_other_notes(
         assert read_push(write_push(waiting.push), waiting.push.id).notes == waiting.push.notes
 
 
+async def test_a_push_that_an_earlier_try_has_appended_is_appended_once(
+    store: FakeHistoryStore,
+) -> None:
+    store.tries["request"] = {}
+    results = Results()
+    tried = Push("p1", b"1", ("alice", "bob"), tries="request")
+    to_all = Push("p2", b"2", None, tries="request")
+    plain = Push("p3", b"3", ("alice",))
+    recorder = Recorder(store, HistorySection)
+    first = await recorder.record([Waiting(push, results) for push in (tried, to_all, plain)])
+    # Another node, another time: the same request, among others.
+    again = await recorder.record([Waiting(push, results) for push in (plain, to_all, tried)])
+    assert [w.push.notes for w in again[1:]] == [w.push.notes for w in (first[1], first[0])]
+    assert again[0].push.notes != first[2].push.notes
+    assert [item.id for _, item in store.streams["alice"]] == ["p1", "p3", "p3"]
+    assert [item.id for _, item in store.streams["bob"]] == ["p1"]
+    assert [item.id for _, item in store.streams[None]] == ["p2"]
+
+
 async def test_without_redis_they_fail(store: FakeHistoryStore) -> None:
     results = Results()
     store.away = True

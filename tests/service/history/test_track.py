@@ -82,6 +82,10 @@ def test_what_was_under_way_when_the_user_came_is_passed_on() -> None:
     assert numbers(track.take(at(8), 8)) == [8]
     assert numbers(track.take(at(7), 7)) == [7]
     assert track.take(at(8), 8) is None
+    # Also of that, each comes once, whoever sends it again.
+    assert track.take(at(6), 6) is None
+    assert track.take(at(7), 7) is None
+    assert numbers(track.take(at(5), 5)) == [5]
     assert track.last == at(8)
 
 

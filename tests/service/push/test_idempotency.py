@@ -11,6 +11,7 @@ from nacos_boot.http.problem import problem
 from service.api.http_answers import json_answer
 from service.push import idempotency
 from service.push.idempotency import Idempotency
+from service.push.tries import Tries
 from tests.service.fake_keys import FakeKeyStore
 from tests.waiting import eventually
 
@@ -23,10 +24,12 @@ class Work:
     def __init__(self, *answers: Callable[[], Response]) -> None:
         self.answers = answers
         self.done = 0
+        self.tries: list[Tries] = []
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def __call__(self) -> Response:
+    async def __call__(self, tries: Tries) -> Response:
+        self.tries.append(tries)
         self.done += 1
         number = self.done
         await self.gate.wait()
@@ -96,6 +99,44 @@ async def test_what_fails_gives_the_key_free(nodes: tuple[Node, Node], status: i
     # Another request may have it, too.
     assert (await nodes[1].ask(work, request="corrected")).status_code == 202
     assert work.done == 2
+
+
+async def test_tries_of_one_request_know_of_each_other_until_one_succeeds(
+    nodes: tuple[Node, Node], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away() -> Response:
+        return problem(503, "x", "x")
+
+    def bug() -> Response:
+        raise ZeroDivisionError
+
+    work, other = Work(away, bug, away, lambda: json_answer({}, 202), away), Work()
+    await nodes[0].ask(work)
+    with pytest.raises(ZeroDivisionError):
+        await nodes[1].ask(work)
+    # Another request has the key in between.
+    assert (await nodes[0].ask(Work(away), request="other")).status_code == 503
+    await nodes[1].ask(work)
+    await nodes[0].ask(work)
+    assert len(set(work.tries)) == 1
+    await nodes[0].ask(other, key="another")
+    assert other.tries[0].seed != work.tries[0].seed
+    refused = Work(lambda: problem(400, "x", "x"), away)
+    await nodes[0].ask(refused, key="third")
+    await nodes[0].ask(refused, key="third")
+    assert refused.tries[0].seed != refused.tries[1].seed
+
+    # When its answer is forgotten, the same key is for another push.
+    monkeypatch.setattr(nodes[0].idempotency, "_ttl", lambda: timedelta(milliseconds=20))
+    brief = Work()
+    await nodes[0].ask(brief, key="brief")
+
+    async def forgotten() -> bool:
+        await nodes[0].ask(brief, key="brief")
+        return brief.done == 2
+
+    await eventually(forgotten, limit=3)
+    assert brief.tries[0].seed != brief.tries[1].seed
 
 
 async def test_a_bug_gives_the_key_free(nodes: tuple[Node, Node]) -> None:
