@@ -65,7 +65,7 @@ async def test_what_is_edited_in_the_console_is_what_the_nodes_do(
         for node in cluster.nodes:
             refusal = await eventually(lambda node=node: error_of(node))
             for part in (
-                f"{DATA_ID}, line 9: websocket.push.mode = 'routd'",
+                f"{DATA_ID}, line 10: websocket.push.mode = 'routd'",
                 "'fanout'",
                 "'routed'",
             ):
