@@ -191,9 +191,10 @@ async def nothing_left(cluster: ClusterUnderTest, port: int, database: int = 0) 
     async with redis.Redis(port=port, db=database) as client:
 
         async def clean() -> bool:
-            found = [key async for key in client.scan_iter("websocket:*") if key[-5:] != b"nodes"]
-            # What is kept of pushes tells of users, not of nodes.
-            keys = [key for key in found if not key.startswith(b"websocket:history:")]
+            # Node records and users' entries; what else is kept stays where it is.
+            told_of = (b"websocket:node:", b"websocket:directory:")
+            found = [key async for key in client.scan_iter("websocket:*", _type="string")]
+            keys = [key for key in found if key.startswith(told_of)]
             texts = [key + (await client.get(key) or b"") for key in keys]
             told = b" ".join((*texts, *await client.smembers("websocket:nodes")))
             assert [node for node in nodes if node in told] == []
