@@ -9,6 +9,7 @@ from urllib.parse import quote
 from quart import Blueprint, Response, jsonify, request
 
 from gateway_lb.client_body import Receive
+from gateway_lb.node_tls import is_secure
 from gateway_lb.pool import Member
 from gateway_lb.proxy import Proxy, Scope, Send
 from gateway_lb.relays import Relays
@@ -87,7 +88,7 @@ def routes(relays: Relays, records: NodeRecords) -> Blueprint:
 def public_url(member: Member) -> str:
     """Give the address under which clients reach a node directly, without a slash at its end."""
     metadata = member.instance.metadata
-    scheme = "wss" if metadata.get("secure", "").lower() == "true" else "ws"
+    scheme = "wss" if is_secure(member.instance) else "ws"
     own = f"{scheme}://{member.instance.address}"
     return (metadata.get("websocket.node.public-url") or own).rstrip("/")
 

@@ -112,8 +112,6 @@ class TransportRelay:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if not hasattr(self.client, "peer"):
-            return
         del self.client.peer, self.node.peer
         self._owner.ended(self)
 

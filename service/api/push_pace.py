@@ -9,6 +9,7 @@ from quart import Response, g, request
 from nacos_boot.config.live import LiveSettings
 from nacos_boot.http.problem import problem
 from service import metrics
+from service.api.caller import caller_of
 from service.clients.settings import LimitsSection
 from service.pace import Buckets, Pace
 from service.settings import NodeSettings
@@ -58,6 +59,6 @@ class PushPace:
 
 
 def _caller() -> str:
-    name = g.get("api_key_name")
+    name = caller_of()
     # No address has a blank in it.
     return f"key {name}" if name else g.get("caller_address") or request.remote_addr or ""
