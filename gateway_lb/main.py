@@ -16,13 +16,13 @@ from gateway_lb.opening import relay_class
 from gateway_lb.pool import Pool
 from gateway_lb.proxy import Proxy
 from gateway_lb.relays import Relays
-from gateway_lb.settings import GatewaySettings, LimitsSection
+from gateway_lb.settings import GatewaySettings
 from nacos_boot import __version__
 from nacos_boot.actuator.own_port import serve_actuator
 from nacos_boot.background import Background
 from nacos_boot.boot import Boot
+from nacos_boot.http.head_limits import limited_http
 from nacos_boot.http.problem import use_problems
-from nacos_boot.http.protocol import http_protocol
 from nacos_boot.http.server import HttpServer
 from nacos_boot.program import Stop, settle
 from nacos_boot.start.bootstrap import Bootstrap
@@ -54,14 +54,6 @@ async def run_gateway(bootstrap: Bootstrap, stop: Stop) -> None:
         access = gateway_access(live, relays.proxies)
         access.guard(own)
         own.register_blueprint(routes(relays, records.read))
-        http = http_protocol()
-
-        def limit_heads(limits: LimitsSection) -> None:
-            http.head_limit = limits.head_size
-            http.head_timeout = limits.head_timeout.total_seconds()
-
-        limit_heads(settings.gateway.limits)
-        live.subscribe(lambda _, new: limit_heads(new.gateway.limits))
         tls = port_tls(settings.server.ssl)
         await serve_actuator(boot, own, access, settings, ending, tls=tls)
         server = HttpServer(
@@ -69,7 +61,7 @@ async def run_gateway(bootstrap: Bootstrap, stop: Stop) -> None:
             front(cast("App", own), proxy),
             address=settings.server.address,
             port=settings.server.port,
-            http_class=http,
+            http_class=limited_http(live, lambda settings: settings.gateway.limits),
             upgrade_class=relay_class(relays),
             tls=tls,
         )

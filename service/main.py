@@ -27,7 +27,7 @@ from service.broker.repair import Repair
 from service.clients.connection import connection_class
 from service.clients.door import Door
 from service.clients.drain import send_away
-from service.clients.head_limits import limited_http
+from service.clients.head_limits import counted_http
 from service.clients.hub import Hub
 from service.clients.ping import ping_clients
 from service.directory.directories import Directories
@@ -148,7 +148,7 @@ async def run_node(bootstrap: Bootstrap, stop: Stop) -> None:  # noqa: PLR0915 -
             address=settings.server.address,
             port=settings.server.port,
             upgrade_class=connection_class(door),
-            http_class=limited_http(live),
+            http_class=counted_http(live),
             tls=tls,
         )
         await server.open()
